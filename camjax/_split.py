@@ -1,0 +1,72 @@
+"""A model cut in two at a layer: what runs once, and what is differentiated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from camjax._axes import Axes
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A model cut at a layer, from a trace (`camjax.split`) or written by hand.
+
+    Args:
+        features: `features(params, x) -> (A, rest)`: the layer's feature maps A and every earlier value the
+            head still reads, any pytree (None where nothing bypasses the layer). Runs once and is never
+            differentiated.
+        head: `head(params, A, rest) -> outputs`: the rest of the model, with A planted at the layer.
+        axes: the layout of A: an `Axes`, the arguments of `Axes.of` without the shape as a dict, or None
+            for `[B, *space, C]`.
+        batched: for each leaf of the outputs, in flattening order, whether its first axis is the batch; None: all.
+        name: the layer's name, for messages.
+        tail: the softmax-like tail that was removed from the head ("softmax", "sigmoid", ...), if one was.
+
+    Both functions have the batch axis first, like `Model.apply`; camjax calls them with a batch of one and
+    maps over examples with `jax.vmap`. A `Split` is hashable, so that it can key compiled functions.
+
+    Example:
+        A convolution-free network: pixels are mixed by `w`, then averaged over space.
+
+        >>> import jax, jax.numpy as jnp
+        >>> model = Model(
+        ...     lambda w, x: (x @ w).mean((1, 2)),
+        ...     jnp.array([[1.0, 0.0], [0.0, 1.0]]),
+        ... )
+        >>> split = Split(lambda w, x: (x @ w, None), lambda w, A, rest: A.mean((1, 2)))
+        >>> x = jnp.zeros((1, 4, 4, 2)).at[0, 0, 3, 1].set(5.0)
+        >>> explain(model, x, 1, layer=split).heatmap[0].argmax().item()
+        3
+    """
+
+    features: Callable[[Any, Any], tuple[Any, Any]]
+    head: Callable[[Any, Any, Any], Any]
+    axes: Any = None
+    batched: tuple[bool, ...] | None = None
+    name: str = ""
+    tail: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.axes, Mapping):  # hashable, like everything else here
+            object.__setattr__(self, "axes", tuple(sorted(self.axes.items())))
+        if self.batched is not None:
+            object.__setattr__(self, "batched", tuple(self.batched))
+
+    def layout(self, shape: tuple[int, ...]) -> Axes:
+        """The `Axes` of A, whose shape for a batch of one is `shape`.
+
+        Raises:
+            ValueError: when `axes` does not fit the shape, or when A has no space axis.
+        """
+        if isinstance(self.axes, Axes):
+            return self.axes
+        if self.axes is not None:
+            return Axes.of(shape, **dict(self.axes))
+        if len(shape) < 3:
+            raise ValueError(
+                f"layer {self.name or 'of the Split'}: a class-activation map needs feature maps [B, *space, C], got "
+                f"shape {shape}, which has no space axis; name an earlier layer, or say the layout with axes=."
+            )
+        return Axes.of(shape, space=tuple(range(1, len(shape) - 1)), channel=len(shape) - 1)
