@@ -1,20 +1,24 @@
 """The real weights and photos that `CAMJAX_DATA` points to, for every test that uses them.
 
 Nothing of it is copied into the project. A test that needs it calls `data_dir()` (or one of the functions
-below), which skips the test, with the reason, where the variable is not set.
+below), which skips the test, with the reason, where the variable is not set. Reading needs only NumPy and
+Pillow, so a script that runs in another library's environment can read the very same pixels.
 """
+
+from __future__ import annotations
 
 import csv
 import functools
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pytest
-from jaxtyping import Float32, UInt8
 from PIL import Image
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -31,6 +35,8 @@ def data_dir() -> Path:
     """The folder of real data; skips the calling test, with a reason, without one."""
     root = os.environ.get("CAMJAX_DATA")
     if not root:
+        import pytest
+
         pytest.skip("real weights and photos: set CAMJAX_DATA to the folder that holds them")
     path = Path(root)
     if not path.is_dir():
