@@ -1,0 +1,132 @@
+"""Layers by name: which values leave one call of a named scope."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+from camjax.trace._program import Atom, Equation, Frame, Iteration, Program, Value, is_float, reached
+
+
+class Uses(NamedTuple):
+    """Who reads what.
+
+    Attributes:
+        dependent: the values that depend on the model's input.
+        weights: for every other value, the parameters (their numbers) that it is computed from.
+        readers: for each value, the numbers of the equations that read it; -1 stands for the model's outputs.
+    """
+
+    dependent: set[Value]
+    weights: dict[Value, frozenset[int]]
+    readers: dict[Value, list[int]]
+
+
+def uses(program: Program, equations: Sequence[Equation]) -> Uses:
+    """One forward pass over `equations` that collects who reads what."""
+    dependent = reached(equations, program.inputs)
+    weights = {value: frozenset({i}) for i, value in enumerate(program.params)}
+    readers: dict[Value, list[int]] = defaultdict(list)
+    for number, equation in enumerate(equations):
+        for value in equation.values:
+            readers[value].append(number)
+        if dependent.isdisjoint(equation.outputs):
+            roots = frozenset().union(*(weights.get(v, frozenset()) for v in equation.values))
+            weights.update(dict.fromkeys(equation.outputs, roots))
+    for atom in program.outputs:
+        if isinstance(atom, Value):
+            readers[atom].append(-1)
+    return Uses(dependent, weights, readers)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Place:
+    """A value and one name that addresses it."""
+
+    name: str
+    value: Value
+    iterations: tuple[Iteration, ...] = ()
+
+
+def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
+    """Every name of every value that leaves a scope, in the order in which the values are computed.
+
+    A value that leaves call 1 of the scope `block` is `block#1`, or `block` where there is one call only;
+    several values that leave one call are `block:0`, `block:1`. A value that is made after `block`, in a
+    part of the parent that belongs to no scope of its own, is `after:block`.
+    """
+    calls = _calls(equations, use)
+    last_call = {path: max(n for p, n, _ in row if p == path) for row in calls for path, _, _ in row}
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    titles: dict[Hashable, tuple[str, tuple[Iteration, ...]]] = {}
+    last_inside: dict[Hashable, Hashable] = {}  # for a scope's call, its inner call that ended last
+    for number, row in enumerate(calls):
+        for path, call, iterations in row:
+            key = (path, call, iterations)
+            members[key].append(number)
+            titles[key] = (f"{path}#{call}" if last_call[path] else path, iterations)
+        owner = row[-1] if row else ()
+        for outer, inner in zip(((), *row), row, strict=False):
+            last_inside[outer] = inner
+        if owner in last_inside:
+            scope = last_inside[owner]
+            frames = equations[number].frames
+            key = ("after", scope, owner)
+            members[key].append(number)
+            titles[key] = (f"after:{titles[scope][0]}", frames[-1].iterations if frames else ())
+    found = []
+    for key, numbers in members.items():
+        inside = set(numbers)
+        leaving = [
+            value
+            for number in numbers
+            for value in equations[number].outputs
+            if value in use.dependent and is_float(value) and not inside.issuperset(use.readers[value])
+        ]
+        title, iterations = titles[key]
+        suffix = "".join(f"[{i.index}]" for i in iterations)
+        for i, value in enumerate(leaving):
+            several = f":{i}" if len(leaving) > 1 else ""
+            found.append(Place(f"{title}{several}{suffix}", value, iterations))
+    order = {value: n for n, equation in enumerate(equations) for value in equation.outputs}
+    return sorted(found, key=lambda place: order[place.value])
+
+
+def silent(program: Program, equations: Sequence[Equation]) -> list[tuple[str, Atom]]:
+    """The scopes that compute nothing, with the value that they hand on."""
+    busy = {frame.path for equation in equations for frame in equation.frames}
+    return [(frames[-1].path, atom) for frames, atom in program.silent if frames and frames[-1].path not in busy]
+
+
+def _calls(equations: Sequence[Equation], use: Uses) -> list[tuple[tuple[str, int, tuple[Iteration, ...]], ...]]:
+    """For each equation, the scopes that it lies in, outermost first, as (path, number of the call, iterations)."""
+    # Where adapters name modules, whatever the framework or jnp.einsum leave on the name stack is noise.
+    absolute = any(frame.call for equation in equations for frame in equation.frames)
+    numbers: dict[str, dict[Hashable, int]] = defaultdict(dict)
+    first_read: dict[Frame, Hashable] = {}
+    restarts: dict[Frame, int] = defaultdict(int)
+    rows = []
+    for equation in equations:
+        row = []
+        read = _weights_read(equation, use)
+        for frame in equation.frames:
+            if not frame.path or (absolute and not frame.call):
+                continue
+            if not absolute and read:
+                # Two calls of a plain scope look like one; the second begins by reading the first's first weight.
+                if first_read.setdefault(frame, (read, id(equation)))[0] == read and first_read[frame][1] != id(equation):
+                    restarts[frame] += 1
+            call = (frame.call, restarts[frame], tuple(i.scan for i in frame.iterations))
+            row.append((frame.path, numbers[frame.path].setdefault(call, len(numbers[frame.path])), frame.iterations))
+        rows.append(tuple(row))
+    return rows
+
+
+def _weights_read(equation: Equation, use: Uses) -> Hashable:
+    """What an equation that depends on the input reads of the parameters; nothing for any other equation."""
+    if use.dependent.isdisjoint(equation.values):
+        return None
+    roots = tuple(use.weights.get(v, frozenset()) for v in equation.values)
+    return (equation.name, roots) if any(roots) else None
