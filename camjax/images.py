@@ -1,0 +1,239 @@
+"""Pictures in: from a file to 8-bit RGB, and from there to a model's input. Needs Pillow (extra `cli`)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jaxtyping import Float32, UInt8
+    from PIL import Image
+
+    from camjax._model import Preprocess
+
+# Formats are named rather than left to Pillow: some of its others start programs (EPS runs Ghostscript).
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "AVIF", "ICO")
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".ppm", ".pgm", ".pnm"}
+    | {".webp", ".tif", ".tiff", ".jp2", ".j2k", ".avif", ".ico"}
+)
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+
+
+class ImageError(ValueError):
+    """A file that cannot become a picture; the text names the file, what is wrong and what to do."""
+
+
+def load(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:
+    """Read a picture file as 8-bit RGB.
+
+    The camera's rotation (EXIF) is applied; grey, palette and CMYK pictures become RGB; transparent
+    ones are laid on white; 16 bits become 8; of an animation the first frame is taken.
+
+    Args:
+        path: a JPEG, PNG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, AVIF or ICO file. What it is, is read
+            from its content, not from its name.
+
+    Returns:
+        The pixels, `[height, width, 3]`, uint8, writable.
+
+    Raises:
+        ImageError: the file is missing, a folder, empty, no picture, truncated or damaged, has more
+            pixels than `PIL.Image.MAX_IMAGE_PIXELS`, or has pixels without a defined white.
+
+    Example:
+        >>> import tempfile, PIL.Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     PIL.Image.new("L", (4, 2), 128).save(f"{folder}/grey.png")
+        ...     pixels = load(f"{folder}/grey.png")
+        >>> pixels.shape, pixels[0, 0].tolist()
+        ((2, 4, 3), [128, 128, 128])
+    """
+    from PIL import Image, ImageOps
+
+    path = Path(path)
+    _check_file(path)
+    with _readable(path), Image.open(path, formats=FORMATS) as image:
+        if 0 in image.size:
+            raise ImageError(f"{path}: has no pixels ({image.width}x{image.height}); leave it out.")
+        image.load()
+        return np.array(_to_rgb(ImageOps.exif_transpose(image), path), dtype=np.uint8)
+
+
+def crop(
+    image: UInt8[np.ndarray, "height width 3"],
+    spec: Preprocess,
+    size: tuple[int, int] | None = None,
+    interpolation: str | None = None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The part of a picture that a model sees, at the model's size or any other.
+
+    Computes what resizing the shorter side to `spec.resize` pixels and cropping the centre does (the
+    long side's length is cut to an integer, the crop's corner is rounded, as torchvision does), in one
+    resampling of the part that is needed: a very long picture costs no more than a square one.
+
+    Args:
+        image: `[height, width, 3]` uint8.
+        spec: its `size`, `resize` and `interpolation` are used.
+        size: (height, width) of the result; the model's own when None. Another size shows the same
+            part of the picture in another resolution.
+        interpolation: `spec.interpolation` when None.
+
+    Returns:
+        `[h, w, 3]` uint8.
+
+    Raises:
+        ValueError: the picture is not uint8 RGB, the crop is larger than the resized picture, or the
+            interpolation is unknown.
+
+    Example:
+        >>> import camjax
+        >>> crop(np.zeros((480, 640, 3), np.uint8), camjax.Preprocess(size=(224, 224), resize=256)).shape
+        (224, 224, 3)
+    """
+    from PIL import Image
+
+    _check_rgb(image)
+    name = spec.interpolation if interpolation is None else interpolation
+    if name not in INTERPOLATIONS:
+        raise ValueError(f"interpolation: got {name!r}, expected one of {', '.join(INTERPOLATIONS)}.")
+    height, width = spec.size if size is None else size
+    box = _box(image.shape[0], image.shape[1], spec)
+    method = Image.Resampling[name.upper()]
+    return np.array(Image.fromarray(image).resize((width, height), method, box=box), dtype=np.uint8)
+
+
+def preprocess(
+    image: UInt8[np.ndarray, "height width 3"], spec: Preprocess
+) -> tuple[Float32[np.ndarray, "*hwc"], UInt8[np.ndarray, "h w 3"]]:
+    """A model's input for one picture, and the picture on which the model's heatmap lies.
+
+    Args:
+        image: `[height, width, 3]` uint8, as `load` returns it.
+        spec: the model's. With a `mean` of one number the input has one channel, the luminance.
+
+    Returns:
+        `(x, seen)`: `x`, float32, `[h, w, c]` for the layout `"NHWC"` or `[c, h, w]` for `"NCHW"` (no
+        batch axis), is `(seen / scale - mean) / std`; `seen` is the crop, `[h, w, 3]` uint8.
+
+    Raises:
+        ValueError: as `crop`, or mean, std, scale or layout make no sense.
+
+    Example:
+        >>> import camjax
+        >>> spec = camjax.Preprocess(size=(2, 2), resize=None, mean=(0.5,) * 3, std=(0.5,) * 3)
+        >>> x, seen = preprocess(np.full((4, 4, 3), 255, np.uint8), spec)
+        >>> x.shape, float(x.max()), seen.shape
+        ((2, 2, 3), 1.0, (2, 2, 3))
+    """
+    channels = len(spec.mean)
+    if len(spec.std) != channels or channels not in (1, 3):
+        raise ValueError(
+            f"preprocess: mean has {channels} and std {len(spec.std)} numbers; both need 3 (RGB) or 1 (grey)."
+        )
+    if 0 in spec.std or spec.scale == 0:
+        raise ValueError(f"preprocess: std {spec.std} and scale {spec.scale} divide, so none may be 0.")
+    if spec.layout not in ("NHWC", "NCHW"):
+        raise ValueError(f"preprocess: layout is 'NHWC' or 'NCHW', got {spec.layout!r}.")
+    seen = crop(image, spec)
+    values = seen if channels == 3 else _luminance(seen)
+    x = (values / np.float32(spec.scale) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+    if spec.layout == "NCHW":
+        x = np.moveaxis(x, -1, 0)
+    return np.ascontiguousarray(x, dtype=np.float32), seen
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder; name a picture in it.")
+    if not path.exists():
+        raise ImageError(f"{path}: no such file; check the path.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ImageError(f"{path}: the file is empty (0 bytes); copy or download it again.")
+
+
+def _check_rgb(image: np.ndarray) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(
+            f"image: got {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3]; "
+            "camjax.images.load reads a file so."
+        )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn whatever Pillow says of a file into an `ImageError`; its other warnings are about metadata."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{path}: not a picture, or its beginning is damaged; camjax reads {', '.join(FORMATS)}: "
+            "convert it to one of them."
+        ) from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(
+            f"{path}: too large ({error}); scale it down first, or, if you trust it, "
+            "raise PIL.Image.MAX_IMAGE_PIXELS."
+        ) from error
+    except PermissionError as error:
+        raise ImageError(f"{path}: may not be read; change its permissions.") from error
+    except Exception as error:  # a damaged file makes Pillow's decoders raise nearly any type
+        raise ImageError(
+            f"{path}: truncated or damaged ({error}); copy or download it again, or save it anew."
+        ) from error
+
+
+def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        grey = np.asarray(image).astype(np.float64) * (255 / 65535)
+        return Image.fromarray(np.rint(grey).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F", "LAB"):
+        raise ImageError(
+            f"{path}: pixels of mode {image.mode!r} (32-bit or Lab) do not say what is white; "
+            "convert it to 8-bit RGB."
+        )
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _box(height: int, width: int, spec: Preprocess) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom), in the picture's pixels, of the part that the model sees."""
+    if spec.resize is None:
+        return 0.0, 0.0, float(width), float(height)
+    short = spec.resize
+    resized = (
+        (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
+    )
+    (h, w), (rows, columns) = spec.size, resized
+    if h > rows or w > columns:
+        raise ValueError(
+            f"preprocess: size {h}x{w} does not fit in the picture resized to {rows}x{columns} "
+            f"(height x width); use resize={max(h, w)} or more, or resize=None."
+        )
+    top, left = round((rows - h) / 2), round((columns - w) / 2)
+    down, across = height / rows, width / columns
+    return left * across, top * down, min((left + w) * across, width), min((top + h) * down, height)
+
+
+def _luminance(seen: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 1"]:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(seen).convert("L"))[..., None]
