@@ -64,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:
         if 0 in image.size:
             raise ImageError(f"{path}: has no pixels ({image.width}x{image.height}); leave it out.")
         image.load()
-        return np.array(_to_rgb(ImageOps.exif_transpose(image), path), dtype=np.uint8)
+        return np.array(_to_rgb(ImageOps.exif_transpose(image), image.format, path), dtype=np.uint8)
 
 
 def crop(
@@ -197,10 +197,10 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
+def _to_rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
     from PIL import Image
 
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+    if image.mode.startswith("I;16") or (image.mode == "I" and format in ("PNG", "PPM")):
         grey = np.asarray(image).astype(np.float64) * (255 / 65535)
         return Image.fromarray(np.rint(grey).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F", "LAB"):

@@ -280,7 +280,7 @@ def test_a_preprocessing_that_makes_no_sense(spec, words):
 )
 def test_not_rgb(image):
     with pytest.raises(ValueError, match=r"expected uint8 \[height, width, 3\]; camjax.images.load"):
-        images.crop(np.zeros(shape, dtype), Preprocess())
+        images.crop(image, Preprocess())
 
 
 def test_exif_is_the_pillow_one(tmp_path):
