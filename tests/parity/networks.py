@@ -1,0 +1,68 @@
+"""The two pretrained networks on which camjax is compared with its peers, as PyTorch modules.
+
+Nothing here imports camjax, so that the script that records a peer's maps builds the very same modules.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests import data
+from tests.model_zoo import torchvision
+
+
+class TensorFlowSameConv(nn.Conv2d):
+    """A stride-2 convolution of kernel 3 that pads an even side as TensorFlow's SAME does: (0, 1)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(functional.pad(x, (0, 1, 0, 1)))
+
+
+def squeezenet() -> nn.Module:
+    """torchvision's SqueezeNet 1.1."""
+    return torchvision.models.squeezenet1_1(weights=None)
+
+
+def mobilenet_tf_same() -> nn.Module:
+    """torchvision's MobileNetV2 with TensorFlow's padding, which its weights were trained with."""
+    module = torchvision.models.mobilenet_v2(weights=None)
+    for child in module.modules():
+        if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
+            child.__class__ = TensorFlowSameConv
+            child.padding = (0, 0)
+    return module
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network, the layer to explain, and the `style` of its input (see `tests.data.batch`)."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    weights: str
+    layer: str
+    style: str
+
+    def load(self) -> nn.Module:
+        """The module with its pretrained weights, in evaluation mode."""
+        module = self.build()
+        state = torch.load(data.checkpoint(self.weights), weights_only=True)
+        module.load_state_dict(state)
+        return module.eval()
+
+
+NETWORKS = (
+    Network("squeezenet1_1", squeezenet, "squeezenet1_1_torchvision-keys.pth", "features.12", "imagenet"),
+    Network(
+        "mobilenet_v2_tfsame",
+        mobilenet_tf_same,
+        "mobilenet_v2_torchvision-keys_tfsame.pth",
+        "features.18",
+        "tf",
+    ),
+)
