@@ -1,0 +1,119 @@
+"""`layers` and `split`: a model's layers, and the model cut at one of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from camjax import _validate
+from camjax._axes import Axes
+from camjax._model import Model
+from camjax._split import Split
+from camjax.trace import traced
+
+if TYPE_CHECKING:
+    from camjax.trace import Layers, Traced
+
+
+def layers(model: Model, x: Any) -> Layers:
+    """The layers of a model that can be explained: `print` shows a table, with the default marked.
+
+    Args:
+        model: a `Model`.
+        x: an input, batch axis first; only its shapes and dtypes matter (`jax.ShapeDtypeStruct` will do).
+
+    Returns:
+        A sequence of `Layer`; `.default` is the one that `explain` takes by itself.
+
+    Example:
+        >>> import camjax, jax, jax.numpy as jnp
+        >>> def apply(params, x):
+        ...     with jax.named_scope("conv"):
+        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        ...     return x.mean((1, 2))
+        >>> model = camjax.Model(apply, jnp.ones((3, 3, 1, 2)))
+        >>> camjax.layers(model, jnp.ones((1, 8, 8, 1))).default.name
+        'conv'
+    """
+    return _traced(model, _validate.check_input(x)[0]).layers
+
+
+def split(
+    model: Model,
+    x: Any,
+    layer: str | Split | None = None,
+    *,
+    axes: Axes | Mapping[str, Any] | None = None,
+    scores: str = "logits",
+) -> Split:
+    """The model cut at a layer: `features(params, x) -> (A, rest)` and `head(params, A, rest) -> outputs`.
+
+    Args:
+        model: a `Model`.
+        x: an input, batch axis first; only its shapes and dtypes matter.
+        layer: a layer's name, or None for the default layer. A hand-written `Split` is returned, with `axes` if given.
+        axes: the layer's layout where it cannot be found: an `Axes`, or a dict of the arguments of `Axes.of`.
+        scores: `"logits"`: the head ends before a final softmax or sigmoid; `"outputs"`: it ends as the model does.
+
+    Raises:
+        ValueError: for a layer that is unknown, ambiguous or without space axes.
+
+    Example:
+        >>> import camjax, jax, jax.numpy as jnp
+        >>> def apply(params, x):
+        ...     with jax.named_scope("conv"):
+        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        ...     return x.mean((1, 2))
+        >>> model = camjax.Model(apply, jnp.ones((3, 3, 1, 2)))
+        >>> cut = camjax.split(model, jnp.ones((1, 8, 8, 1)), "conv")
+        >>> maps, rest = cut.features(model.params, jnp.ones((1, 8, 8, 1)))
+        >>> cut.head(model.params, maps, rest).shape
+        (1, 2)
+    """
+    if isinstance(layer, Split):
+        return layer if axes is None else dataclasses.replace(layer, axes=axes)
+    if layer is not None and not isinstance(layer, str):
+        raise ValueError(
+            f"layer: got {layer!r}, expected a layer's name (camjax.layers lists them), a camjax.Split, or None for the "
+            "default layer."
+        )
+    return _traced(model, _validate.check_input(x)[0]).split(layer, axes=axes, scores=scores)
+
+
+def better_layer(model: Model, x: Any, cut: Split) -> str | None:
+    """The default layer's name, when it is another one than was cut; for a message."""
+    try:
+        default = _traced(model, x).layers.default
+    except ValueError:  # a model explained through a hand-written Split need not be traceable
+        return None
+    return default.name if default is not None and default.name != cut.name else None
+
+
+def _traced(model: Model, x: Any) -> Traced:
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"model: expected a camjax.Model, got {type(model).__name__}; make one with camjax.Model(apply, params) or with "
+            "an adapter such as camjax_flax.from_linen or camjax_torch.from_torch."
+        )
+    try:
+        return traced(model, x)
+    except Exception as error:
+        _explain_failure(model, x, error)
+        raise
+
+
+def _explain_failure(model: Model, x: Any, error: Exception) -> None:
+    # A model that cannot run on one example at all gets words about x; other errors speak for themselves.
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
+    try:
+        jax.eval_shape(model.apply, model.params, one)
+    except Exception as cause:
+        shapes = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", x)
+        raise ValueError(
+            f"x: the model does not run on one example of the input, which is {shapes} with the batch axis first. Has it the "
+            "right rank (a single picture needs x[None]), size, layout and dtype? The model said: "
+            f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"
+        ) from error

@@ -1,0 +1,80 @@
+"""A program cut at one value: what comes before it, and what depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from camjax.trace._default import behind
+from camjax.trace._program import Equation, Program, Value, close, evaluate, live, read
+
+
+class Cut:
+    """The two halves of a program at `value`, as functions of the model's parameters.
+
+    `features(params, x) -> (A, rest)` computes the value, and everything earlier that the second half still
+    reads; `head(params, A, rest) -> outputs` is the rest of the program with A in the value's place, so that
+    nothing in front of the layer runs, or is differentiated, again. Both take a batch; the program was
+    traced with a batch of one, over which they map.
+    """
+
+    def __init__(self, program: Program, value: Value, out_tree: Any, batched: Sequence[bool]) -> None:
+        wanted = [value, *(atom for atom in program.outputs if isinstance(atom, Value))]
+        program = close(program, wanted)
+        equations = live(program.equations, program.outputs)
+        self._program, self._value = program, value
+        self._out_tree, self._batched = out_tree, tuple(batched)
+        self._head, frontier = behind(program, equations, value)
+        made = {value, *(v for e in self._head for v in e.outputs)}
+        passed = [a for a in program.outputs if isinstance(a, Value) and a not in made]
+        given = {*program.params, *program.consts}
+        self._rest = [v for v in dict.fromkeys([*frontier, *passed]) if v not in given]
+        self._features: list[Equation] = live(equations, [value, *self._rest])
+
+    @property
+    def passes(self) -> tuple[int, int]:
+        """How many equations each half evaluates."""
+        return len(self._features), len(self._head)
+
+    def features(self, params: Any, x: Any) -> tuple[Any, Any]:
+        """The layer's value, and what bypasses it."""
+        leaves = jax.tree.leaves(x)
+        if leaves[0].shape[0] == 1:
+            return self._features_of_one(params, leaves)
+        A, rest = jax.vmap(lambda one: self._features_of_one(params, [leaf[None] for leaf in one]))(leaves)
+        return (A[:, 0] if self._leading else A), rest
+
+    def head(self, params: Any, A: Any, rest: Any) -> Any:
+        """The model's outputs with A planted at the layer."""
+        if A.shape == self._value.shape:
+            return self._head_of_one(params, A, rest)
+
+        def one(a: Any, r: Any) -> Any:
+            leaves = jax.tree.leaves(self._head_of_one(params, a[None] if self._leading else a, r))
+            return [leaf[0] if b else leaf for leaf, b in zip(leaves, self._batched, strict=True)]
+
+        return jax.tree.unflatten(self._out_tree, jax.vmap(one)(A, rest))
+
+    @property
+    def _leading(self) -> bool:
+        return self._value.shape[:1] == (1,)
+
+    def _env(self, params: Any) -> dict[Value, Any]:
+        env = dict(zip(self._program.params, jax.tree.leaves(params), strict=True))
+        env.update(self._program.consts)
+        return env
+
+    def _features_of_one(self, params: Any, leaves: Sequence[Any]) -> tuple[Any, list[Any]]:
+        env = self._env(params)
+        env.update(zip(self._program.inputs, leaves, strict=True))
+        evaluate(self._features, env)
+        return env[self._value], [env[v] for v in self._rest]
+
+    def _head_of_one(self, params: Any, A: Any, rest: Any) -> Any:
+        env = self._env(params)
+        env.update(zip(self._rest, rest, strict=True))
+        env[self._value] = A
+        evaluate(self._head, env)
+        return jax.tree.unflatten(self._out_tree, [read(env, atom) for atom in self._program.outputs])

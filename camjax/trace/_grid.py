@@ -1,0 +1,152 @@
+"""Layouts of all values of a program, and how they become the `Axes` of a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from camjax._axes import Axes
+from camjax.trace import _layout as lay
+from camjax.trace._follow import SELECTIONS, Follow
+from camjax.trace._layout import Dim, Factor, Layout
+from camjax.trace._program import Equation, Program, Value
+from camjax.trace._scopes import Uses
+
+
+class Grids:
+    """The layout of every value that depends on the model's input."""
+
+    def __init__(self, program: Program, equations: Sequence[Equation], use: Uses) -> None:
+        self.equations, self.use = equations, use
+        self.follow = Follow(use)
+        self.layouts: dict[Value, Layout] = {
+            value: tuple(
+                Dim() if d == 0 else Dim((Factor(("input", leaf, d), n, 1, n),)) for d, n in enumerate(value.shape)
+            )
+            for leaf, value in enumerate(program.inputs)
+        }
+        for _ in range(2):  # the first time to learn from the convolutions which of the input's axes are space
+            for equation in equations:
+                if not use.dependent.isdisjoint(equation.outputs):
+                    out = self.follow(equation, self._inputs(equation))
+                    self.layouts.update(zip(equation.outputs, out, strict=True))
+
+    @property
+    def known(self) -> bool:
+        """Whether any convolution has said which axes are space."""
+        return bool(self.follow.space)
+
+    def dims(self, value: Value) -> list[int]:
+        """The dimensions of a value that hold a part of the grid."""
+        return [i for i, dim in enumerate(self.layouts[value]) if self.follow.is_space(dim)]
+
+    def carried(self, number: int, value: Value, dim: int) -> list[tuple[Value, int]]:
+        """Where dimension `dim` of `value` goes in equation `number`: (result, its dimension), as often as it does."""
+        equation = self.equations[number]
+        layouts = self._inputs(equation)
+        for i, atom in enumerate(equation.inputs):
+            layout = layouts[i]
+            if atom is value and layout is not None:
+                layouts[i] = (*layout[:dim], lay.mark(layout[dim]), *layout[dim + 1 :])
+        results = self.follow(equation, layouts)
+        pairs = zip(equation.outputs, results, strict=True)
+        return [(out, i) for out, layout in pairs for i, d in enumerate(layout) if d.marked]
+
+    def live_dims(self, alive: set[Value]) -> set[tuple[Value, int]]:
+        """The (value, grid dimension) pairs of which every position can influence the model's outputs.
+
+        A class-token model reads one token of its last block, whose patch tokens are therefore dead.
+        """
+        found: set[tuple[Value, int]] = set()
+        for value in reversed([v for v in self.layouts if v in alive]):
+            for dim in self.dims(value):
+                if any(self._read(number, value, dim, found) for number in self.use.readers[value]):
+                    found.add((value, dim))
+        return found
+
+    def _read(self, number: int, value: Value, dim: int, live: set[tuple[Value, int]]) -> bool:
+        if number == -1:
+            return True
+        goes = self.carried(number, value, dim)
+        if not goes:  # contracted or reduced, unless what was selected lies outside of the grid
+            return self.equations[number].name not in SELECTIONS
+        # Where it goes to is no grid any more (it was mixed in a way that is not followed), it was read.
+        return any((out, d) in live or not self.follow.is_space(self.layouts[out][d]) for out, d in goes)
+
+    def axes(self, value: Value) -> Axes | None:
+        """The `Axes` of a value on which the whole grid lies, once, beside channels only; otherwise None."""
+        layout = self.layouts.get(value)
+        if layout is None or not self.known:
+            return None
+        found = [(d, f) for d, dim in enumerate(layout) for f in (dim.factors or (Factor(("one", d), 1, 1, 1),))]
+        space: dict[Any, list[int]] = {}
+        channels: dict[Any, list[int]] = {}
+        for i, (_, f) in enumerate(found):
+            if f.axis in self.follow.space:
+                space.setdefault(f.axis, []).append(i)
+            elif self.follow.is_channel_axis(f.axis):
+                channels.setdefault(f.axis, []).append(i)
+            elif f.size != 1:
+                return None
+        leaves = {axis[1] for axis in space}
+        wanted = sorted(axis for axis in self.follow.space if axis[1] in leaves)
+        if len(leaves) != 1 or wanted != sorted(space) or not channels:
+            return None
+        if any(dim.before or dim.after for dim in layout if not self.follow.is_space(dim)):
+            return None
+        ordered = [_whole([found[i][1] for i in space[a]], space[a]) for a in wanted]
+        deep = [_by_stride([found[i][1] for i in ids], ids) for ids in channels.values()]
+        if any(o is None for o in ordered):
+            return None
+        order = [i for o in ordered if o for i in o] + [i for ids in deep for i in ids]
+        rest = [i for i in range(len(found)) if i not in set(order)]
+        grid = [_product(found[i][1].size for i in o) for o in ordered if o]
+        return Axes(
+            shape=tuple(d.size for d in layout),
+            start=tuple(d.before for d in layout),
+            stop=tuple(d.before + d.grid for d in layout),
+            factors=tuple(tuple(f.size for f in dim.factors) or (1,) for dim in layout),
+            order=(*rest, *order),
+            grid=tuple(grid),
+            channels=_product(found[i][1].size for ids in deep for i in ids),
+            leaf=leaves.pop(),
+            input_dims=tuple(axis[2] for axis in wanted),
+        )
+
+    def channel_dim(self, value: Value) -> int | None:
+        """The one dimension that is a channel axis and nothing else, if there is exactly one."""
+        found = [i for i, dim in enumerate(self.layouts[value]) if self.follow.rank(dim) == lay.CHANNEL]
+        pure = [i for i in found if len(self.layouts[value][i].factors) == 1]
+        return pure[0] if len(found) == len(pure) == 1 else None
+
+    def pure(self, value: Value) -> bool:
+        """Whether no dimension mixes grid and channels."""
+        return all(
+            all(f.axis in self.follow.space for f in dim.factors)
+            for dim in self.layouts[value]
+            if self.follow.is_space(dim)
+        )
+
+    def _inputs(self, equation: Equation) -> list[Layout | None]:
+        return [self.layouts.get(a) if isinstance(a, Value) else None for a in equation.inputs]
+
+
+def _by_stride(factors: list[Factor], ids: list[int]) -> list[int]:
+    return [i for _, i in sorted(zip(factors, ids, strict=True), key=lambda pair: -pair[0].stride)]
+
+
+def _whole(factors: list[Factor], ids: list[int]) -> list[int] | None:
+    """The factors of one axis, major first, if they span all of it, down to some coarser resolution."""
+    chain = sorted(factors, key=lambda f: -f.stride)
+    if len({f.extent for f in chain}) != 1 or chain[0].stride * chain[0].size != chain[0].extent:
+        return None
+    if any(a.stride != b.stride * b.size for a, b in zip(chain, chain[1:], strict=False)):
+        return None
+    return _by_stride(factors, ids)
+
+
+def _product(sizes: Any) -> int:
+    out = 1
+    for n in sizes:
+        out *= n
+    return out
