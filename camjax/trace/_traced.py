@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from camjax._axes import Axes
-from camjax._layers import Layer, Layers
+from camjax.trace._table import Layer, Layers
 from camjax._model import Model
 from camjax._split import Split
 from camjax.trace import _tails
