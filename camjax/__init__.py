@@ -12,12 +12,40 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal to the table below
+    from camjax import methods as methods
+    from camjax import plot as plot
+    from camjax import targets as targets
+    from camjax import testing as testing
+    from camjax._axes import Axes as Axes
+    from camjax._explain import explain as explain
+    from camjax._explainer import explainer as explainer
+    from camjax._explanation import Explanation as Explanation
+    from camjax._explanation import Status as Status
+    from camjax._layers import layers as layers
+    from camjax._layers import split as split
     from camjax._model import Model as Model
     from camjax._model import Preprocess as Preprocess
+    from camjax._postprocess import heatmap as heatmap
+    from camjax._split import Split as Split
+    from camjax.methods import CoarseMap as CoarseMap
+    from camjax.methods import GradCAM as GradCAM
+    from camjax.methods import HiResCAM as HiResCAM
+    from camjax.methods import LayerCAM as LayerCAM
+    from camjax.trace import Layer as Layer
+    from camjax.trace import Layers as Layers
 
 _CONTENTS = {
-    "camjax": (),  # modules that are public as they are
+    "camjax": ("methods", "plot", "targets", "testing"),  # modules that are public as they are
+    "camjax._axes": ("Axes",),
+    "camjax._explain": ("explain",),
+    "camjax._explainer": ("explainer",),
+    "camjax._explanation": ("Explanation", "Status"),
+    "camjax._layers": ("layers", "split"),
     "camjax._model": ("Model", "Preprocess"),
+    "camjax._postprocess": ("heatmap",),
+    "camjax._split": ("Split",),
+    "camjax.methods": ("CoarseMap", "GradCAM", "HiResCAM", "LayerCAM"),
+    "camjax.trace": ("Layer", "Layers"),
 }
 _HOME = {name: module for module, names in _CONTENTS.items() for name in names}
 

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from camjax import _validate
 from camjax._axes import Axes
 from camjax._model import Model
@@ -98,22 +96,4 @@ def _traced(model: Model, x: Any) -> Traced:
             f"model: expected a camjax.Model, got {type(model).__name__}; make one with camjax.Model(apply, params) or with "
             "an adapter such as camjax_flax.from_linen or camjax_torch.from_torch."
         )
-    try:
-        return traced(model, x)
-    except Exception as error:
-        _explain_failure(model, x, error)
-        raise
-
-
-def _explain_failure(model: Model, x: Any, error: Exception) -> None:
-    # A model that cannot run on one example at all gets words about x; other errors speak for themselves.
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
-    try:
-        jax.eval_shape(model.apply, model.params, one)
-    except Exception as cause:
-        shapes = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", x)
-        raise ValueError(
-            f"x: the model does not run on one example of the input, which is {shapes} with the batch axis first. Has it the "
-            "right rank (a single picture needs x[None]), size, layout and dtype? The model said: "
-            f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"
-        ) from error
+    return traced(model, x)

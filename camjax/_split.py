@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from camjax._axes import Axes
@@ -30,27 +30,26 @@ class Split:
     Example:
         A convolution-free network: pixels are mixed by `w`, then averaged over space.
 
-        >>> import jax, jax.numpy as jnp
-        >>> model = Model(
-        ...     lambda w, x: (x @ w).mean((1, 2)),
-        ...     jnp.array([[1.0, 0.0], [0.0, 1.0]]),
-        ... )
-        >>> split = Split(lambda w, x: (x @ w, None), lambda w, A, rest: A.mean((1, 2)))
+        >>> import camjax, jax.numpy as jnp
+        >>> model = camjax.Model(lambda w, x: (x @ w).mean((1, 2)), jnp.eye(2))
+        >>> split = camjax.Split(lambda w, x: (x @ w, None), lambda w, A, rest: A.mean((1, 2)))
         >>> x = jnp.zeros((1, 4, 4, 2)).at[0, 0, 3, 1].set(5.0)
-        >>> explain(model, x, 1, layer=split).heatmap[0].argmax().item()
+        >>> camjax.explain(model, x, 1, layer=split).heatmap[0].argmax().item()
         3
     """
 
     features: Callable[[Any, Any], tuple[Any, Any]]
     head: Callable[[Any, Any, Any], Any]
-    axes: Any = None
+    axes: Axes | Mapping[str, Any] | tuple[tuple[str, Any], ...] | None = None
     batched: tuple[bool, ...] | None = None
     name: str = ""
     tail: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.axes, Mapping):  # hashable, like everything else here
-            object.__setattr__(self, "axes", tuple(sorted(self.axes.items())))
+            items = sorted(self.axes.items())
+            frozen = tuple((k, tuple(v) if isinstance(v, Sequence) else v) for k, v in items)
+            object.__setattr__(self, "axes", frozen)
         if self.batched is not None:
             object.__setattr__(self, "batched", tuple(self.batched))
 
@@ -61,6 +60,11 @@ class Split:
             ValueError: when `axes` does not fit the shape, or when A has no space axis.
         """
         if isinstance(self.axes, Axes):
+            if self.axes.shape != shape:
+                raise ValueError(
+                    f"axes: they describe a value of shape {self.axes.shape}, got a layer whose value has shape {shape} "
+                    "for a batch of one."
+                )
             return self.axes
         if self.axes is not None:
             return Axes.of(shape, **dict(self.axes))

@@ -1,0 +1,109 @@
+"""Why an explanation's status is not clean; runs only when it is not, so that a good call costs nothing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from camjax._explanation import Explanation, Status
+from camjax._split import Split
+from camjax.targets import logits
+
+
+def check(
+    explanation: Explanation, split: Split, params: Any, x: Any, better_layer: Callable[[], str | None]
+) -> None:
+    """Raises ValueError, in words, for what strict explanations do not tolerate; warns of probabilities.
+
+    Args:
+        explanation: the result, with or without its K axis. Nothing is looked at while it is being traced, or
+            where its arrays are spread over several hosts: then its `status` says all.
+        split: what was explained.
+        params: the model's parameters, searched for NaN only after a result was not finite.
+        x: the input, likewise.
+        better_layer: gives the name of a layer worth trying instead, called only for a message.
+    """
+    if isinstance(explanation.status, jax.core.Tracer) or not explanation.status.is_fully_addressable:
+        return
+    status = np.asarray(explanation.status)
+    if not (status & ~int(Status.EMPTY)).any():
+        return
+    if (where := _where(status, Status.BAD_TARGET)).size:
+        got = sorted({int(c) for c in np.asarray(explanation.target)[tuple(where.T)]})
+        n = _classes(split, params, x)
+        raise ValueError(
+            f"target: got class {', '.join(map(str, got))} for {_examples(where)}, but the model has {n} classes; expected "
+            f"indices from 0 to {n - 1}."
+        )
+    if (where := _where(status, Status.NON_FINITE)).size:
+        raise ValueError(_not_finite(where, split, params, x))
+    if (where := _where(status, Status.ZERO_GRADIENT)).size:
+        better = better_layer()
+        remedy = f"try layer={better!r}" if better else "name another layer (camjax.layers lists them)"
+        raise ValueError(
+            f"layer {split.name or 'of the Split'}: the score does not depend on it (every gradient is exactly zero) for "
+            f"{_examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
+        )
+    if (status & int(Status.PROBABILITIES)).all():
+        warnings.warn(
+            "the class scores of every example sum to one: probabilities were explained, whose gradients vanish where the "
+            "model is sure, and no softmax was found to take the logits before it. Cut the model before its softmax, "
+            "or pass scores='outputs' if this is meant.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _not_finite(where: np.ndarray, split: Split, params: Any, x: Any) -> str:
+    for name, found in (("NaN", jnp.isnan), ("infinite values", jnp.isinf)):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(x):
+            if jnp.issubdtype(leaf.dtype, jnp.inexact):
+                bad = np.flatnonzero(np.asarray(found(leaf)).reshape(leaf.shape[0], -1).any(1))
+                if bad.size:
+                    return (
+                        f"x{jax.tree_util.keystr(path)}: {name} in {_examples(bad[:, None])}; expected finite numbers. Replace "
+                        "or drop them, or pass strict=False to get status flags instead."
+                    )
+    bad_weights = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and not bool(jnp.isfinite(leaf).all())
+    ]
+    if bad_weights:
+        return (
+            f"model: NaN or infinite values in the parameters {', '.join(bad_weights[:5])}"
+            f"{' and more' if len(bad_weights) > 5 else ''}; expected finite weights. Was the checkpoint loaded completely?"
+        )
+    return (
+        f"layer {split.name or 'of the Split'}: the score or the map is not finite for {_examples(where)}, though the input "
+        "and the weights are: the model overflows or divides by zero. Try the model in float32, or pass strict=False to get "
+        "status flags instead."
+    )
+
+
+def _where(status: np.ndarray, flag: Status) -> np.ndarray:
+    return np.argwhere(status & int(flag))
+
+
+def _examples(where: np.ndarray) -> str:
+    numbers = sorted({int(n) for n in where[:, 0]})
+    text = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+    return f"example{'s' if len(numbers) > 1 else ''} {text}"
+
+
+def _classes(split: Split, params: Any, x: Any) -> int:
+    def scores(params: Any, x: Any) -> Any:
+        one = jax.tree.map(lambda leaf: leaf[:1], x)
+        outputs = split.head(params, *split.features(params, one))
+        leaves, tree = jax.tree.flatten(outputs)
+        batched = split.batched or (True,) * len(leaves)
+        return logits(
+            tree.unflatten([leaf[0] if b else leaf for leaf, b in zip(leaves, batched, strict=True)])
+        )
+
+    return jax.eval_shape(scores, params, x).shape[0]

@@ -1,0 +1,122 @@
+"""One example cut at the layer: its feature maps, and the model from there and from the start."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from camjax._axes import Axes
+from camjax._split import Split
+from camjax.targets import Target
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One example after its one pass through the features; no array has a batch axis, but `value` and `rest`.
+
+    Attributes:
+        split: the model, cut.
+        params: the model's parameters.
+        x: the input.
+        value: the layer's value, as the model has it for a batch of one.
+        rest: what bypasses the layer.
+        axes: the layout of `value`.
+        maps: the feature maps A inside it, `[*space, C]`, in the model's dtype.
+    """
+
+    split: Split
+    params: Any
+    x: Any
+    value: Any
+    rest: Any
+    axes: Axes
+    maps: Any
+
+    @classmethod
+    def run(cls, split: Split, params: Any, x: Any) -> Example:
+        """Evaluates the features: the only place where a backbone runs, except for methods that need `model`."""
+        value, rest = split.features(params, _batched(x))
+        axes = split.layout(value.shape)
+        return cls(split, params, x, value, rest, axes, axes.to_map(value))
+
+    def outputs(self, maps: Float[Array, "*space C"]) -> Any:
+        """The model's outputs with `maps` planted at the layer; the head runs, the backbone does not."""
+        return self._unbatched(self.split.head(self.params, self.axes.plant(maps, self.value), self.rest))
+
+    def outputs_for(self, x: Any) -> Any:
+        """The model's outputs for another input, in the scores that the head gives."""
+        return self._unbatched(self.split.head(self.params, *self.split.features(self.params, _batched(x))))
+
+    def input_size(self) -> tuple[int, ...]:
+        """The sizes of the input's axes that the layer's space axes come from."""
+        axes = self.axes
+        shape = jax.tree.leaves(self.x)[axes.leaf].shape
+        if axes.input_dims is not None:
+            return tuple(shape[dim - 1] for dim in axes.input_dims)
+        if len(shape) - len(axes.grid) in (0, 1):
+            return shape[: len(axes.grid)]
+        raise ValueError(
+            f"size: it is not known which axes of the input, {list(shape)} per example, the layer's grid "
+            f"{list(axes.grid)} comes from; pass size= (or None for no heatmap), or input_dims= within axes=."
+        )
+
+    def _unbatched(self, outputs: Any) -> Any:
+        leaves, tree = jax.tree.flatten(outputs)
+        batched = self.split.batched or (True,) * len(leaves)
+        return tree.unflatten([leaf[0] if b else leaf for leaf, b in zip(leaves, batched, strict=True)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Linearised:
+    """The head at the example's feature maps, linearised once, however many targets follow."""
+
+    outputs: Any
+    _pull: Any
+
+    @classmethod
+    def at(cls, example: Example) -> Linearised:
+        """Evaluates the head and its vjp; the features stay outside of what is differentiated."""
+
+        def floats(maps: Any) -> tuple[dict[int, Any], Any]:
+            outputs = example.outputs(maps)
+            return _floats(outputs), outputs
+
+        _, pull, outputs = jax.vjp(floats, example.maps, has_aux=True)
+        return cls(outputs, pull)
+
+    def score_and_gradient(self, target: Target) -> tuple[Float[Array, ""], Float[Array, "*space C"]]:
+        """The score S of one target, and dS/dA in the model's dtype."""
+        leaves, tree = jax.tree.flatten(self.outputs)
+
+        def score(values: dict[int, Any]) -> Any:
+            return target(wide(tree.unflatten([values.get(i, leaf) for i, leaf in enumerate(leaves)])))
+
+        s, cotangents = jax.vjp(score, _floats(self.outputs))
+        return s, self._pull(cotangents(jnp.ones_like(s))[0])[0]
+
+
+def wide(tree: Any) -> Any:
+    """Every floating leaf in float32 or wider: half-precision models are explained, not summed, in halves."""
+
+    def one(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+        return leaf
+
+    return jax.tree.map(one, tree)
+
+
+def _floats(outputs: Any) -> dict[int, Any]:
+    # The outputs that can be differentiated, by their number among the leaves.
+    leaves = jax.tree.leaves(outputs)
+    return {i: leaf for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.inexact)}
+
+
+def _batched(x: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[None], x)

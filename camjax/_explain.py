@@ -1,0 +1,92 @@
+"""`explain`: from a model, an input and a target to maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from camjax import _diagnose, _validate
+from camjax._axes import Axes
+from camjax._explanation import Explanation
+from camjax._layers import better_layer, split
+from camjax._model import Model
+from camjax._pipe import Options, explain_batch
+from camjax._split import Split
+from camjax.methods import GradCAM, Method
+from camjax.targets import as_target
+
+_GRADCAM = GradCAM()
+
+
+def explain(
+    model: Model,
+    x: Any,
+    target: Any = None,
+    *,
+    layer: str | Split | None = None,
+    method: Method = _GRADCAM,
+    size: str | tuple[int, ...] | None = "input",
+    normalize: str | None = "max",
+    upsampling: str = "bilinear",
+    scores: str = "logits",
+    axes: Axes | Mapping[str, Any] | None = None,
+    strict: bool = True,
+    chunk: int = 128,
+    ids: Any = None,
+    key: Any = None,
+) -> Explanation:
+    """Class-activation maps: where in `x` the model saw evidence for `target`.
+
+    Each example is explained by itself: the result for a batch is the stack of the results for its examples. One
+    forward pass, whatever the number of targets; only the part of the model after the layer is differentiated.
+    It can be called inside `jax.jit`, `jax.vmap` and `jax.grad`.
+
+    Args:
+        model: a `Model`, from an adapter or made from a function.
+        x: the model's input, an array or a pytree of arrays, with the batch axis first.
+        target: what to explain: None (the class predicted for each example), a class index, a class name, `[B]`
+            indices (one per example), `[B, K]` or `[1, K]` indices or a list of K names (K maps per example), an
+            object of `camjax.targets`, or a function of one example's outputs that returns a scalar.
+        layer: the name of a layer (`camjax.layers` lists them), a hand-written `Split`, or None for the default.
+        method: `GradCAM()`, `HiResCAM()`, `LayerCAM()`, or any `camjax.methods.Method`.
+        size: the heatmap's size: `"input"`, one length per space axis, or None for no heatmap.
+        normalize: `"max"` divides each heatmap by its maximum, `"minmax"` shifts and scales it to 0..1, None does nothing.
+        upsampling: `"bilinear"` (half-pixel centres) or `"nearest"`.
+        scores: `"logits"` takes class scores before a final softmax or sigmoid, `"outputs"` as the model returns them.
+        axes: the layer's layout where it cannot be found: an `Axes`, or a dict of the arguments of `Axes.of`.
+        strict: whether what only values tell (a class out of range, NaN, a zero gradient) raises. With False, and
+            always under `jax.jit`, it is told by `Explanation.status` alone.
+        chunk: how many evaluations of the head, over batch and targets, run at once; bounds memory.
+        ids: `[B]` integers, the examples' own numbers, for methods that draw random numbers: an example's noise depends
+            on `key` and its id alone. By default 0 to B-1.
+        key: a `jax.random.key`, for those methods.
+
+    Returns:
+        An `Explanation`, without the axis K unless the target had one.
+
+    Raises:
+        ValueError: when an argument does not fit the model or the others; see `strict` for what depends on values.
+
+    Example:
+        >>> import camjax, jax, jax.numpy as jnp
+        >>> def apply(params, x):
+        ...     with jax.named_scope("conv"):
+        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        ...     return x.mean((1, 2))
+        >>> model = camjax.Model(apply, jnp.ones((3, 3, 1, 2)), labels=("this", "that"))
+        >>> explanation = camjax.explain(model, jnp.eye(8)[None, :, :, None], "that")
+        >>> explanation.heatmap.shape, explanation.score.shape
+        ((1, 8, 8), (1,))
+    """
+    x, batch = _validate.check_input(x)
+    options = Options.checked(size, normalize, upsampling, scores, chunk)
+    _validate.check_method(method)
+    _validate.check_key(method, key)
+    _validate.check_ids(ids, batch)
+    cut = split(model, x, layer, axes=axes, scores=scores)
+    bound, keep = as_target(target, model.labels, batch)
+    options = options.of(cut, keep)
+    result = explain_batch(cut, method, options, model.params, x, bound, ids, key)
+    if strict:
+        _diagnose.check(result, cut, model.params, x, lambda: better_layer(model, x, cut))
+    return result

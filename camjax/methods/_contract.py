@@ -1,0 +1,76 @@
+"""The contract of a method: it declares what it needs, by name, and gets just that."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+NEEDS = {
+    "activations": "the feature maps A, [*space, C]",
+    "gradients": "dS/dA, [*space, C]",
+    "head": "a function from feature maps [*space, C] to the score, a scalar",
+    "score": "the score S, a scalar",
+    "model": "a function from an example's input to the score, a scalar",
+    "inputs": "the example's input, without a batch axis",
+    "key": "a random key of the example, the same for all its targets",
+    "upsample": "a function from a map [*space] to one of the input's size",
+    "chunk": "how many evaluations of `head` or `model` may run at once, an int",
+}
+
+
+class CoarseMap(NamedTuple):
+    """What a method returns for one example and one target.
+
+    Attributes:
+        raw: `[*space]`, the coarse map before ReLU and normalisation.
+        weights: `[C]`, the weight of each channel, or None where a method has none.
+    """
+
+    raw: Float[Array, "*space"]
+    weights: Float[Array, " C"] | None = None
+
+
+Method = Callable[..., CoarseMap]
+"""A method: hashable (a frozen dataclass with a `__call__`, or a plain function), called for **one** example
+and **one** target with those of `NEEDS` that its parameters name. All arrays are float32 or wider.
+
+    @dataclasses.dataclass(frozen=True)
+    class MeanActivation:
+        def __call__(self, *, activations):
+            return CoarseMap(activations.mean(-1))
+
+The pipe maps it over targets, with A not mapped, and over the batch. So a method that evaluates `head` at points
+that do not depend on the target runs it once for all targets."""
+
+
+@functools.lru_cache(maxsize=256)
+def needs_of(method: Method) -> tuple[str, ...]:
+    """The names in `NEEDS` that a method's parameters ask for.
+
+    >>> needs_of(lambda activations, gradients: CoarseMap((activations * gradients).sum(-1)))
+    ('activations', 'gradients')
+
+    Raises:
+        ValueError: when a parameter without a default is not in `NEEDS`.
+    """
+    found = []
+    for name, parameter in inspect.signature(method).parameters.items():
+        if name in NEEDS and parameter.kind is not parameter.POSITIONAL_ONLY:
+            found.append(name)
+        elif parameter.default is parameter.empty:
+            known = "; ".join(f"{k}: {v}" for k, v in NEEDS.items())
+            raise ValueError(
+                f"method: {describe(method)} asks for {str(parameter)!r}, which no one can give it. A method's parameters "
+                f"are keywords that name what it needs ({known}); its options are fields of a frozen dataclass."
+            )
+    return tuple(found)
+
+
+def describe(method: Any) -> str:
+    """A method's name for messages."""
+    return getattr(method, "__name__", type(method).__name__)

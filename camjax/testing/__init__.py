@@ -1,0 +1,1 @@
+"""Oracles and laws for explanations, public: what a map must satisfy, as functions for property-based tests."""
