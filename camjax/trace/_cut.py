@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from camjax.trace._default import behind
-from camjax.trace._program import Equation, Program, Value, close, evaluate, live, read
+from camjax.trace._program import Equation, Program, Value, close, evaluate, live, reached, read
 
 
 class Cut:
@@ -32,6 +32,8 @@ class Cut:
         given = {*program.params, *program.consts}
         self._rest = [v for v in dict.fromkeys([*frontier, *passed]) if v not in given]
         self._features: list[Equation] = live(equations, [value, *self._rest])
+        dependent = reached(equations, program.inputs)  # what is computed from parameters alone has no batch axis
+        self._rest_axes = [0 if v in dependent else None for v in self._rest]
 
     @property
     def passes(self) -> tuple[int, int]:
@@ -43,7 +45,8 @@ class Cut:
         leaves = jax.tree.leaves(x)
         if leaves[0].shape[0] == 1:
             return self._features_of_one(params, leaves)
-        A, rest = jax.vmap(lambda one: self._features_of_one(params, [leaf[None] for leaf in one]))(leaves)
+        one = jax.vmap(lambda xs: self._features_of_one(params, [a[None] for a in xs]), out_axes=(0, self._rest_axes))
+        A, rest = one(leaves)
         return (A[:, 0] if self._leading else A), rest
 
     def head(self, params: Any, A: Any, rest: Any) -> Any:
@@ -55,7 +58,7 @@ class Cut:
             leaves = jax.tree.leaves(self._head_of_one(params, a[None] if self._leading else a, r))
             return [leaf[0] if b else leaf for leaf, b in zip(leaves, self._batched, strict=True)]
 
-        return jax.tree.unflatten(self._out_tree, jax.vmap(one)(A, rest))
+        return jax.tree.unflatten(self._out_tree, jax.vmap(one, in_axes=(0, self._rest_axes))(A, rest))
 
     @property
     def _leading(self) -> bool:

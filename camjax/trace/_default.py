@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from camjax.trace._grid import Grids
 from camjax.trace._program import Atom, Equation, Program, Value, is_float, live, reached
 from camjax.trace._scopes import Uses
 
 
-def default(program: Program, equations: Sequence[Equation], use: Uses, grids: Grids) -> Value | None:
+def default(
+    program: Program, equations: Sequence[Equation], use: Uses, grids: Grids, named: Collection[Value]
+) -> Value | None:
     """The newest value on which a class-activation map is defined and complete; None where there is none.
 
     Newest first, the value for which
@@ -20,9 +22,10 @@ def default(program: Program, equations: Sequence[Equation], use: Uses, grids: G
     (d) nothing else that carries the grid reaches the head.
 
     Models without a head have no value with (c), and some none with (d): then these are dropped, in this order.
+    Values that have a name (`named`) come before those that have none.
     """
-    alive = {v for e in equations for v in e.outputs}
-    living = grids.live_dims(alive)
+    living = grids.live_dims(range(-1, len(equations)))
+    numbers = {equation: number for number, equation in enumerate(equations)}
     candidates = [
         value
         for equation in reversed(equations)
@@ -34,11 +37,12 @@ def default(program: Program, equations: Sequence[Equation], use: Uses, grids: G
         and grids.pure(value)
         and all((value, dim) in living for dim in grids.dims(value))
     ]
+    candidates.sort(key=lambda value: value not in named)  # stable: the newest first among each
     for needs_weight, needs_alone in ((True, True), (False, True), (True, False), (False, False)):
         for value in candidates:
             if needs_weight and not contracted(value, use, grids):
                 continue
-            if needs_alone and not alone(program, equations, value, grids, living):
+            if needs_alone and not alone(program, equations, numbers, value, grids):
                 continue
             return value
     return None
@@ -87,12 +91,12 @@ def _weight_sums(equation: Equation, value: Value, dim: int, grids: Grids) -> bo
 
 
 def alone(
-    program: Program, equations: Sequence[Equation], value: Value, grids: Grids, living: set[tuple[Value, int]]
+    program: Program, equations: Sequence[Equation], numbers: Mapping[Equation, int], value: Value, grids: Grids
 ) -> bool:
     """Condition (d): with `value` planted, no other value that carries a live part of the grid reaches the outputs
     that depend on it."""
     head, frontier = behind(program, equations, value)
-    del head
+    living = grids.live_dims({-1, *(numbers[e] for e in head)})
     return not any((other, dim) in living for other in frontier if other in grids.layouts for dim in grids.dims(other))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from camjax._axes import Axes
@@ -30,6 +30,7 @@ class Grids:
                 if not use.dependent.isdisjoint(equation.outputs):
                     out = self.follow(equation, self._inputs(equation))
                     self.layouts.update(zip(equation.outputs, out, strict=True))
+        self._carried: dict[tuple[int, Value, int], list[tuple[Value, int]]] = {}
 
     @property
     def known(self) -> bool:
@@ -42,6 +43,12 @@ class Grids:
 
     def carried(self, number: int, value: Value, dim: int) -> list[tuple[Value, int]]:
         """Where dimension `dim` of `value` goes in equation `number`: (result, its dimension), as often as it does."""
+        key = (number, value, dim)
+        if key not in self._carried:
+            self._carried[key] = self._mark(*key)
+        return self._carried[key]
+
+    def _mark(self, number: int, value: Value, dim: int) -> list[tuple[Value, int]]:
         equation = self.equations[number]
         layouts = self._inputs(equation)
         for i, atom in enumerate(equation.inputs):
@@ -52,15 +59,16 @@ class Grids:
         pairs = zip(equation.outputs, results, strict=True)
         return [(out, i) for out, layout in pairs for i, d in enumerate(layout) if d.marked]
 
-    def live_dims(self, alive: set[Value]) -> set[tuple[Value, int]]:
-        """The (value, grid dimension) pairs of which every position can influence the model's outputs.
+    def live_dims(self, numbers: Collection[int]) -> set[tuple[Value, int]]:
+        """The (value, grid dimension) pairs of which every position can influence the model's outputs through the
+        equations `numbers` (-1: by being an output).
 
         A class-token model reads one token of its last block, whose patch tokens are therefore dead.
         """
         found: set[tuple[Value, int]] = set()
-        for value in reversed([v for v in self.layouts if v in alive]):
+        for value in reversed(self.layouts):
             for dim in self.dims(value):
-                if any(self._read(number, value, dim, found) for number in self.use.readers[value]):
+                if any(n in numbers and self._read(n, value, dim, found) for n in self.use.readers.get(value, ())):
                     found.add((value, dim))
         return found
 

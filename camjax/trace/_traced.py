@@ -161,10 +161,11 @@ class Traced:
             equations = live(program.equations, program.outputs)
             use = uses(program, equations)
             grids = Grids(program, equations, use)
-            chosen = default(program, equations, use, grids) if grids.known else None
+            named = places(equations, use)
+            chosen = default(program, equations, use, grids, {p.value for p in named}) if grids.known else None
             visible = {v for r in program.regions.values() for v in r.outputs}
             inside = {v for e in equations if e.regions for v in e.outputs}
-            self._analyses[key] = _Analysis(program, places(equations, use), grids, frozenset(inside - visible), chosen)
+            self._analyses[key] = _Analysis(program, named, grids, frozenset(inside - visible), chosen)
         return self._analyses[key]
 
     def _anonymous(self, value: Value) -> Place:
