@@ -1,17 +1,17 @@
 """Records pytorch-grad-cam's maps on real weights and photos in `pytorch_grad_cam.npz`.
 
 The test beside this file compares camjax with the record, so that it needs neither that library nor a
-second environment. To regenerate it, from the root of the repository, with the Python of an environment that has
-pytorch-grad-cam 1.5.7, torch and torchvision (`benchmarks/README.md` says how to make one):
+second environment. To regenerate it, from the root of the repository, with the Python of an environment
+that has pytorch-grad-cam 1.5.7, torch and torchvision (`benchmarks/README.md` says how to make one):
 
     CAMJAX_DATA=... PEERS/bin/python -m tests.parity.make_fixture
 
-What is recorded is the *raw coarse map*: what each method's `get_cam_image` returns from the feature maps and
-gradients that the library's own hooks took while it explained the photos. What the library does with it
-afterwards is left out on purpose, because it loses information or deviates: `compute_cam_per_layer` clips at zero, subtracts
-the map's minimum, divides by its maximum plus 1e-7, and resizes the result to the input with OpenCV;
-`aggregate_multi_layers` then does the same normalisation again. The script checks that these steps,
-done to the recorded map, give the library's final output, so the record is what it really used.
+What is recorded is the *raw coarse map*: what each method's `get_cam_image` returns from the feature maps
+and gradients that the library's own hooks took while it explained the photos. What the library does with
+it afterwards is left out on purpose, because it loses information or deviates: `compute_cam_per_layer`
+clips at zero, subtracts the map's minimum, divides by its maximum plus 1e-7, and resizes the result to
+the input with OpenCV; `aggregate_multi_layers` then does the same normalisation again. The script checks
+that these steps, done to the recorded map, give the library's final output, so the record is what it used.
 
 The target is the logit of each photo's label (`ClassifierOutputTarget`). Only maps, file names, labels
 and versions are stored, no pictures.
@@ -25,25 +25,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pytorch_grad_cam import GradCAM, HiResCAM, LayerCAM
-from pytorch_grad_cam.utils.image import scale_cam_image
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from tests import data
 from tests.parity.networks import NETWORKS
 
-METHODS = {"GradCAM": GradCAM, "HiResCAM": HiResCAM, "LayerCAM": LayerCAM}
+METHODS = ("GradCAM", "HiResCAM", "LayerCAM")
 FIXTURE = Path(__file__).with_name("pytorch_grad_cam.npz")
 PACKAGES = ("grad-cam", "torch", "torchvision", "numpy", "pillow")
 
 
 def raw_maps(
-    method: type, module: torch.nn.Module, layer: str, x: torch.Tensor, labels: list[int]
+    method: str, module: torch.nn.Module, layer: str, x: torch.Tensor, labels: list[int]
 ) -> np.ndarray:
     """The library's coarse maps [N, h, w] for one batch, before it clips, normalises and resizes them."""
+    # imported here, so that this file can be read where the library is not installed
+    import pytorch_grad_cam
+    from pytorch_grad_cam.utils.image import scale_cam_image
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
     target_layer = module.get_submodule(layer)
     targets = [ClassifierOutputTarget(label) for label in labels]
-    with method(module, [target_layer]) as cam:
+    with getattr(pytorch_grad_cam, method)(module, [target_layer]) as cam:
         final = cam(x, targets)
         (activations,) = cam.activations_and_grads.activations
         (gradients,) = cam.activations_and_grads.gradients
@@ -67,14 +69,14 @@ def main(batch: int = 10) -> None:
     }
     for network in NETWORKS:
         module = network.load()
-        for name, method in METHODS.items():
+        for method in METHODS:
             chunks = []
             for start in range(0, len(photos), batch):
                 part = slice(start, start + batch)
                 x = data.batch([photo.path for photo in photos[part]], network.style, "NCHW")
                 chunks.append(raw_maps(method, module, network.layer, torch.from_numpy(x), labels[part]))
-            record[f"{network.name}/{name}"] = np.concatenate(chunks)
-            print(network.name, name, record[f"{network.name}/{name}"].shape)
+            record[f"{network.name}/{method}"] = np.concatenate(chunks)
+            print(network.name, method, record[f"{network.name}/{method}"].shape)
     np.savez_compressed(FIXTURE, **record)
     print(f"{FIXTURE.name}: {FIXTURE.stat().st_size / 1e3:.0f} kB")
 
