@@ -32,7 +32,9 @@ class Cut:
         given = {*program.params, *program.consts}
         self._rest = [v for v in dict.fromkeys([*frontier, *passed]) if v not in given]
         self._features: list[Equation] = live(equations, [value, *self._rest])
-        dependent = reached(equations, program.inputs)  # what is computed from parameters alone has no batch axis
+        dependent = reached(
+            equations, program.inputs
+        )  # what is computed from parameters alone has no batch axis
         self._rest_axes = [0 if v in dependent else None for v in self._rest]
 
     @property
@@ -45,7 +47,9 @@ class Cut:
         leaves = jax.tree.leaves(x)
         if leaves[0].shape[0] == 1:
             return self._features_of_one(params, leaves)
-        one = jax.vmap(lambda xs: self._features_of_one(params, [a[None] for a in xs]), out_axes=(0, self._rest_axes))
+        one = jax.vmap(
+            lambda xs: self._features_of_one(params, [a[None] for a in xs]), out_axes=(0, self._rest_axes)
+        )
         A, rest = one(leaves)
         return (A[:, 0] if self._leading else A), rest
 

@@ -71,7 +71,10 @@ def contracted(value: Value, use: Uses, grids: Grids) -> bool:
                     weighted = True
                     continue
             goes = grids.carried(number, at, dim)
-            if any(out.shape[d] != at.shape[dim] and equation.name in ("slice", "split", "gather") for out, d in goes):
+            if any(
+                out.shape[d] != at.shape[dim] and equation.name in ("slice", "split", "gather")
+                for out, d in goes
+            ):
                 return False  # not whole
             new = [step for step in goes if step not in seen]
             seen.update(new)
@@ -91,19 +94,29 @@ def _weight_sums(equation: Equation, value: Value, dim: int, grids: Grids) -> bo
 
 
 def alone(
-    program: Program, equations: Sequence[Equation], numbers: Mapping[Equation, int], value: Value, grids: Grids
+    program: Program,
+    equations: Sequence[Equation],
+    numbers: Mapping[Equation, int],
+    value: Value,
+    grids: Grids,
 ) -> bool:
     """Condition (d): with `value` planted, no other value that carries a live part of the grid reaches the outputs
     that depend on it."""
     head, frontier = behind(program, equations, value)
     living = grids.live_dims({-1, *(numbers[e] for e in head)})
-    return not any((other, dim) in living for other in frontier if other in grids.layouts for dim in grids.dims(other))
+    return not any(
+        (other, dim) in living for other in frontier if other in grids.layouts for dim in grids.dims(other)
+    )
 
 
-def behind(program: Program, equations: Sequence[Equation], value: Value) -> tuple[list[Equation], list[Value]]:
+def behind(
+    program: Program, equations: Sequence[Equation], value: Value
+) -> tuple[list[Equation], list[Value]]:
     """The equations that depend on `value` and lead to outputs, and all else that they read, parameters included."""
     after = reached(equations, [value]) - {value}
-    outputs: list[Atom] = [atom for atom in program.outputs if isinstance(atom, Value) and atom in after | {value}]
+    outputs: list[Atom] = [
+        atom for atom in program.outputs if isinstance(atom, Value) and atom in after | {value}
+    ]
     needed = live([e for e in equations if value not in e.outputs], outputs)
     head = [e for e in needed if not after.isdisjoint(e.outputs)]
     read = dict.fromkeys(v for e in head for v in e.values if v not in after and v is not value)

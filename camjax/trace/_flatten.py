@@ -21,7 +21,9 @@ _ITERATION = "@["  # marks the inlined iteration of a peeled scan
 _FOLDED = "@folded"  # marks the iterations before and after it, which stay a scan
 
 
-def flatten(closed: core.ClosedJaxpr, n_params: int, peel: Mapping[tuple[int, ...], int] | None = None) -> Program:
+def flatten(
+    closed: core.ClosedJaxpr, n_params: int, peel: Mapping[tuple[int, ...], int] | None = None
+) -> Program:
     """Flattens `closed`, whose first `n_params` arguments are the parameters and whose others are the input.
 
     `peel` says which iteration of a scan is inlined, the last one where it says nothing.
@@ -76,7 +78,9 @@ class _Flattener:
                 if eqn.params["name"] == IDENTITY:
                     self.silent.append((inner, inputs[0]))
             elif name in _REMAT_CALLS or (name in _PLAIN_CALLS and not _has_shardings(eqn)):
-                outputs = self.walk(*_body(eqn.params[{**_PLAIN_CALLS, **_REMAT_CALLS}[name]]), inputs, inner, regions, scans)
+                outputs = self.walk(
+                    *_body(eqn.params[{**_PLAIN_CALLS, **_REMAT_CALLS}[name]]), inputs, inner, regions, scans
+                )
             elif name in _CUSTOM_CALLS:
                 outputs = self._custom(eqn, inputs, inner, regions, scans)
             elif name == "scan" and not folded and _has_scopes(_body(eqn.params["jaxpr"])[0]):
@@ -96,11 +100,17 @@ class _Flattener:
             self.consts[value] = array
         return self._const_of[id(array)]
 
-    def _custom(self, eqn: Any, inputs: tuple[Atom, ...], frames: Any, regions: Any, scans: Any) -> list[Atom]:
+    def _custom(
+        self, eqn: Any, inputs: tuple[Atom, ...], frames: Any, regions: Any, scans: Any
+    ) -> list[Atom]:
         """Opens a call with a custom derivative, and keeps what is needed to close it again."""
         number = len(self.regions)
-        self.regions[number] = Equation(eqn, inputs, (), frames, regions)  # takes the number before inner calls do
-        outputs = self.walk(*_body(eqn.params[_CUSTOM_CALLS[eqn.primitive.name]]), inputs, frames, (*regions, number), scans)
+        self.regions[number] = Equation(
+            eqn, inputs, (), frames, regions
+        )  # takes the number before inner calls do
+        outputs = self.walk(
+            *_body(eqn.params[_CUSTOM_CALLS[eqn.primitive.name]]), inputs, frames, (*regions, number), scans
+        )
         unseen = {v for e in self.equations if number in e.regions for v in e.outputs}
         slots: list[Value] = []
         for var, atom in zip(eqn.outvars, outputs, strict=True):
@@ -112,7 +122,9 @@ class _Flattener:
         self.regions[number] = Equation(eqn, inputs, tuple(slots), frames, regions)
         return outputs
 
-    def _peel(self, eqn: Any, inputs: tuple[Atom, ...], frames: Any, regions: Any, scan: tuple[int, ...]) -> list[Atom]:
+    def _peel(
+        self, eqn: Any, inputs: tuple[Atom, ...], frames: Any, regions: Any, scan: tuple[int, ...]
+    ) -> list[Atom]:
         """Inlines one iteration of a scan, between a scan over those before it and one over those after it."""
         length = eqn.params["length"]
         index = self.peel.get(scan, (length - 1) if not eqn.params["reverse"] else 0)
@@ -128,7 +140,9 @@ def _peeled(eqn: Any, iteration: Iteration) -> Callable[..., list[Any]]:
     length, reverse, i = iteration.length, eqn.params["reverse"], iteration.index
     mark = f"{_ITERATION}{','.join(map(str, iteration.scan))}:{i}:{length}]"
 
-    def run(consts: Sequence[Any], carry: Sequence[Any], xs: Sequence[Any], n: int) -> tuple[list[Any], list[Any]]:
+    def run(
+        consts: Sequence[Any], carry: Sequence[Any], xs: Sequence[Any], n: int
+    ) -> tuple[list[Any], list[Any]]:
         def step(carry: Any, x: Any) -> tuple[Any, Any]:
             out = body(*consts, *carry, *x)
             return out[:n_carry], out[n_carry:]
@@ -224,4 +238,3 @@ def _refuse_effects(eqn: core.JaxprEqn) -> None:
             f"model: its function has a side effect ({eqn.primitive.name!r}: {', '.join(map(str, eqn.effects))}), but camjax needs "
             "a pure function of (params, x). Remedy: remove the effect from the function given to camjax.Model."
         )
-

@@ -107,7 +107,10 @@ def _convolution(follow: Follow, equation: Equation, layouts: Sequence[Layout | 
     (shape,), numbers, image = _shapes(equation), equation.params["dimension_numbers"], layouts[0]
     if image is None:
         return _opaque(follow, equation, layouts)
-    (in_batch, in_feature, *in_space), (out_batch, out_feature, *out_space) = numbers.lhs_spec, numbers.out_spec
+    (in_batch, in_feature, *in_space), (out_batch, out_feature, *out_space) = (
+        numbers.lhs_spec,
+        numbers.out_spec,
+    )
     out = list(follow.unknown(shape))
     follow.channel.update(f.axis for f in image[in_feature].factors if f.axis[0] == "input")
     out[out_feature] = follow.fresh.dim(shape[out_feature], "channel")
@@ -276,7 +279,7 @@ def _split(follow: Follow, equation: Equation, layouts: Sequence[Layout | None])
     return out
 
 
-_REDUCTIONS = "sum max min prod and or xor".split()
+_REDUCTIONS = ["sum", "max", "min", "prod", "and", "or", "xor"]
 RULES: dict[str, Rule] = {
     "conv_general_dilated": _convolution,
     "dot_general": _dot,

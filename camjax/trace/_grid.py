@@ -21,11 +21,14 @@ class Grids:
         self.follow = Follow(use)
         self.layouts: dict[Value, Layout] = {
             value: tuple(
-                Dim() if d == 0 else Dim((Factor(("input", leaf, d), n, 1, n),)) for d, n in enumerate(value.shape)
+                Dim() if d == 0 else Dim((Factor(("input", leaf, d), n, 1, n),))
+                for d, n in enumerate(value.shape)
             )
             for leaf, value in enumerate(program.inputs)
         }
-        for _ in range(2):  # the first time to learn from the convolutions which of the input's axes are space
+        for _ in range(
+            2
+        ):  # the first time to learn from the convolutions which of the input's axes are space
             for equation in equations:
                 if not use.dependent.isdisjoint(equation.outputs):
                     out = self.follow(equation, self._inputs(equation))
@@ -68,7 +71,9 @@ class Grids:
         found: set[tuple[Value, int]] = set()
         for value in reversed(self.layouts):
             for dim in self.dims(value):
-                if any(n in numbers and self._read(n, value, dim, found) for n in self.use.readers.get(value, ())):
+                if any(
+                    n in numbers and self._read(n, value, dim, found) for n in self.use.readers.get(value, ())
+                ):
                     found.add((value, dim))
         return found
 
@@ -86,7 +91,9 @@ class Grids:
         layout = self.layouts.get(value)
         if layout is None or not self.known:
             return None
-        found = [(d, f) for d, dim in enumerate(layout) for f in (dim.factors or (Factor(("one", d), 1, 1, 1),))]
+        found = [
+            (d, f) for d, dim in enumerate(layout) for f in (dim.factors or (Factor(("one", d), 1, 1, 1),))
+        ]
         space: dict[Any, list[int]] = {}
         channels: dict[Any, list[int]] = {}
         for i, (_, f) in enumerate(found):

@@ -70,7 +70,12 @@ def merged(factors: Sequence[Factor]) -> tuple[Factor, ...]:
     """Joins neighbours that are the major and the minor part of one axis."""
     out: list[Factor] = []
     for f in factors:
-        if out and out[-1].axis == f.axis and out[-1].extent == f.extent and out[-1].stride == f.stride * f.size:
+        if (
+            out
+            and out[-1].axis == f.axis
+            and out[-1].extent == f.extent
+            and out[-1].stride == f.stride * f.size
+        ):
             last = out.pop()
             f = f._replace(size=f.size * last.size, marked=f.marked or last.marked)
         out.append(f)
@@ -84,7 +89,9 @@ def reshaped(layout: Layout, shape: Sequence[int], fresh: Fresh) -> Layout:
     out = {i: Dim() for i in range(len(shape))}
     while new:
         group_old, group_new = [old.pop(0)], [new.pop(0)]
-        while (have := math.prod(d.size for d in group_old)) != (want := math.prod(shape[i] for i in group_new)):
+        while (have := math.prod(d.size for d in group_old)) != (
+            want := math.prod(shape[i] for i in group_new)
+        ):
             if have < want:
                 group_old.append(old.pop(0))
             else:
@@ -135,7 +142,9 @@ def windowed(dim: Dim, start: int, stop: int, step: int, fresh: Fresh) -> Dim:
     if step == 1 and start <= dim.before and stop >= end:
         return dim._replace(before=dim.before - start, after=stop - end)
     touches = start < end and stop > dim.before
-    return fresh.dim(size, marked=dim.marked and touches)  # class token alone: the grid, and its mark, are gone
+    return fresh.dim(
+        size, marked=dim.marked and touches
+    )  # class token alone: the grid, and its mark, are gone
 
 
 def concatenated(dims: Sequence[Dim], is_space: list[bool], fresh: Fresh) -> Dim:
@@ -149,7 +158,11 @@ def concatenated(dims: Sequence[Dim], is_space: list[bool], fresh: Fresh) -> Dim
         axes = {f.axis for d in dims for f in d.factors}
         whole = resized(dims[0], total) if len(axes) == 1 and all(resized(d, 1) for d in dims) else None
         return Dim((whole.factors[0]._replace(marked=marked),)) if whole else fresh.dim(total, marked=marked)
-    kind = "channel" if any(f.axis[0] == "channel" for d in dims for f in d.factors if isinstance(f.axis, tuple)) else "other"
+    kind = (
+        "channel"
+        if any(f.axis[0] == "channel" for d in dims for f in d.factors if isinstance(f.axis, tuple))
+        else "other"
+    )
     return fresh.dim(total, kind, marked)
 
 

@@ -107,7 +107,9 @@ def evaluate(equations: Iterable[Equation], env: dict[Value, Any]) -> None:
     for equation in equations:
         primitive = equation.eqn.primitive
         arguments = [read(env, atom) for atom in equation.inputs]
-        with equation.eqn.ctx.manager:  # the precision, the mesh and the dtypes' width of the model's own code
+        with (
+            equation.eqn.ctx.manager
+        ):  # the precision, the mesh and the dtypes' width of the model's own code
             out = primitive.bind(*arguments, **primitive.get_bind_params(equation.params))
         env.update(zip(equation.outputs, out if primitive.multiple_results else [out], strict=True))
 

@@ -97,10 +97,14 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
 def silent(program: Program, equations: Sequence[Equation]) -> list[tuple[str, Atom]]:
     """The scopes that compute nothing, with the value that they hand on."""
     busy = {frame.path for equation in equations for frame in equation.frames}
-    return [(frames[-1].path, atom) for frames, atom in program.silent if frames and frames[-1].path not in busy]
+    return [
+        (frames[-1].path, atom) for frames, atom in program.silent if frames and frames[-1].path not in busy
+    ]
 
 
-def _calls(equations: Sequence[Equation], use: Uses) -> list[tuple[tuple[str, int, tuple[Iteration, ...]], ...]]:
+def _calls(
+    equations: Sequence[Equation], use: Uses
+) -> list[tuple[tuple[str, int, tuple[Iteration, ...]], ...]]:
     """For each equation, the scopes that it lies in, outermost first, as (path, number of the call, iterations)."""
     # Where adapters name modules, whatever the framework or jnp.einsum leave on the name stack is noise.
     absolute = any(frame.call for equation in equations for frame in equation.frames)
@@ -116,10 +120,14 @@ def _calls(equations: Sequence[Equation], use: Uses) -> list[tuple[tuple[str, in
                 continue
             if not absolute and read:
                 # Two calls of a plain scope look like one; the second begins by reading the first's first weight.
-                if first_read.setdefault(frame, (read, id(equation)))[0] == read and first_read[frame][1] != id(equation):
+                if first_read.setdefault(frame, (read, id(equation)))[0] == read and first_read[frame][
+                    1
+                ] != id(equation):
                     restarts[frame] += 1
             call = (frame.call, restarts[frame], tuple(i.scan for i in frame.iterations))
-            row.append((frame.path, numbers[frame.path].setdefault(call, len(numbers[frame.path])), frame.iterations))
+            row.append(
+                (frame.path, numbers[frame.path].setdefault(call, len(numbers[frame.path])), frame.iterations)
+            )
         rows.append(tuple(row))
     return rows
 

@@ -9,7 +9,9 @@ from jax.extend import core
 
 from camjax.trace._program import Atom, Equation, Program, Value
 
-_MOVES = frozenset({"reshape", "transpose", "squeeze", "broadcast_in_dim", "convert_element_type", "copy", "stop_gradient"})
+_MOVES = frozenset(
+    {"reshape", "transpose", "squeeze", "broadcast_in_dim", "convert_element_type", "copy", "stop_gradient"}
+)
 _CLIPS = frozenset({"max", "min", "clamp"})
 
 
@@ -62,7 +64,7 @@ class _Finder:
         chain: list[Equation] = []
         while (e := self.of(atom)) is not None and e.name in names:
             moving = [v for v in e.values if v in self.dependent_on_input]
-            if len(moving) != 1 or _size(moving[0]) != _size(e.outputs[0]) and e.name in _CLIPS:
+            if len(moving) != 1 or (_size(moving[0]) != _size(e.outputs[0]) and e.name in _CLIPS):
                 break
             chain.append(e)
             atom = moving[0]
@@ -95,7 +97,9 @@ class _Finder:
         for top, bottom in (e.inputs, e.inputs[::-1]) if e.name == "mul" else (e.inputs,):
             if e.name == "mul":
                 inverse = self.of(self.back(bottom)[1])
-                if inverse is None or not (inverse.name == "div" and _is(inverse.inputs[0], 1.0) or _power(inverse) == -1):
+                if inverse is None or not (
+                    (inverse.name == "div" and _is(inverse.inputs[0], 1.0)) or _power(inverse) == -1
+                ):
                     continue
                 bottom = inverse.inputs[-1] if inverse.name == "div" else inverse.inputs[0]
             numerator, total = self.source(top, "exp"), self.source(bottom, "reduce_sum")
@@ -146,7 +150,7 @@ def _size(value: Value) -> int:
 
 
 def _is(atom: Atom, number: float) -> bool:
-    return isinstance(atom, core.Literal) and bool((atom.val == number))
+    return isinstance(atom, core.Literal) and bool(atom.val == number)
 
 
 def _power(e: Equation) -> int | None:

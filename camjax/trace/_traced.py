@@ -12,7 +12,6 @@ import jax
 import numpy as np
 
 from camjax._axes import Axes
-from camjax.trace._table import Layer, Layers
 from camjax._model import Model
 from camjax._split import Split
 from camjax.trace import _tails
@@ -22,6 +21,7 @@ from camjax.trace._flatten import flatten
 from camjax.trace._grid import Grids
 from camjax.trace._program import Program, Value, live
 from camjax.trace._scopes import Place, places, silent, uses
+from camjax.trace._table import Layer, Layers
 
 
 class _Analysis(NamedTuple):
@@ -77,7 +77,9 @@ class Traced:
                 mine = tuple(i.index for i in here[0].iterations) == indices
                 titles = [_renamed(p, indices) for p in (here if mine else ours)]
                 rows.append(
-                    Layer(titles[0], tuple(titles[1:]), value.shape, axes, mine and value is found.default, note)
+                    Layer(
+                        titles[0], tuple(titles[1:]), value.shape, axes, mine and value is found.default, note
+                    )
                 )
         taken = {name for row in rows for name in (row.name, *row.aliases)}
         for name, _ in silent(found.program, found.program.equations):
@@ -87,7 +89,11 @@ class Traced:
         return Layers(rows)
 
     def split(
-        self, layer: str | None = None, *, axes: Axes | Mapping[str, Any] | None = None, scores: str = "logits"
+        self,
+        layer: str | None = None,
+        *,
+        axes: Axes | Mapping[str, Any] | None = None,
+        scores: str = "logits",
     ) -> Split:
         """The model cut at `layer` (None: the default one); the same object for the same arguments.
 
@@ -95,7 +101,9 @@ class Traced:
             ValueError: when there is no such layer, or no default one, or when its axes are neither found nor given.
         """
         if isinstance(axes, Mapping):
-            axes_key: Hashable = tuple(sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in axes.items()))
+            axes_key: Hashable = tuple(
+                sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in axes.items())
+            )
         else:
             axes_key = axes
         row = self._row(layer)
@@ -122,10 +130,9 @@ class Traced:
 
     def _cut(self, row: Layer, axes: Axes | Mapping[str, Any] | None, scores: str) -> Split:
         found = self._analysis({})
-        place = next(p for p in found.places if _family(p) == _family_of(row.name)) if row.name in self._iterated else None
-        value = None
-        if place is not None:
-            found = self._analysis({i.scan: n for i, n in zip(place.iterations, _indices(row.name), strict=True)})
+        if indices := _indices(row.name):
+            place = next(p for p in found.places if _family(p.name) == _family(row.name))
+            found = self._analysis({i.scan: n for i, n in zip(place.iterations, indices, strict=True)})
         value = next((p.value for p in found.places if p.name == row.name), found.default)
         assert value is not None  # every row but the default one's has a place
         layout: Any = axes if axes is not None else found.grids.axes(value)
@@ -148,11 +155,9 @@ class Traced:
             why = f"layer {row.name!r} (shape {shape}) does not carry the whole grid of the input beside its channels"
         better = self.layers.default
         remedy = "say them, for example axes=dict(space=(1, 2), channel=3)"
-        return f"axes: {why}; " + (f"explain {better.name!r} instead, or {remedy}." if better else f"{remedy}.")
-
-    @functools.cached_property
-    def _iterated(self) -> set[str]:
-        return {row.name for row in self.layers if "[" in row.name}
+        return f"axes: {why}; " + (
+            f"explain {better.name!r} instead, or {remedy}." if better else f"{remedy}."
+        )
 
     def _analysis(self, peel: Mapping[tuple[int, ...], int]) -> _Analysis:
         key = tuple(sorted(peel.items()))
@@ -162,7 +167,9 @@ class Traced:
             use = uses(program, equations)
             grids = Grids(program, equations, use)
             named = places(equations, use)
-            chosen = default(program, equations, use, grids, {p.value for p in named}) if grids.known else None
+            chosen = (
+                default(program, equations, use, grids, {p.value for p in named}) if grids.known else None
+            )
             visible = {v for r in program.regions.values() for v in r.outputs}
             inside = {v for e in equations if e.regions for v in e.outputs}
             self._analyses[key] = _Analysis(program, named, grids, frozenset(inside - visible), chosen)
@@ -190,7 +197,14 @@ def traced(model: Model, x: Any) -> Traced:
     params, params_tree = jax.tree.flatten(model.params)
     leaves, x_tree = jax.tree.flatten(x)
     specs = tuple(_spec(a) for a in params), tuple(_spec(a) for a in leaves)
-    key = (model.apply, params_tree, x_tree, *specs, jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)
+    key = (
+        model.apply,
+        params_tree,
+        x_tree,
+        *specs,
+        jax.config.jax_enable_x64,
+        jax.config.jax_default_matmul_precision,
+    )
     try:
         hash(key)
     except TypeError:
@@ -216,7 +230,9 @@ def _trace(model: Model, x: Any) -> Traced:
         return jax.tree.map(lambda a: jax.ShapeDtypeStruct((batch, *np.shape(a)[1:]), _struct(a).dtype), x)
 
     def failed(batch: int, error: Exception) -> ValueError:
-        shapes = ", ".join(f"{_name(p)} {a.shape}" for p, a in jax.tree_util.tree_leaves_with_path(example(batch)))
+        shapes = ", ".join(
+            f"{_name(p)} {a.shape}" for p, a in jax.tree_util.tree_leaves_with_path(example(batch))
+        )
         return ValueError(
             f"model: apply(params, x) cannot be traced for a batch of {batch}, with {shapes}: {type(error).__name__}: {error}. "
             "x must have the batch axis first and the shapes that the model expects, and apply must take any batch size "
@@ -244,7 +260,9 @@ def _trace(model: Model, x: Any) -> Traced:
 
 
 def _struct(a: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(np.shape(a), jax.dtypes.canonicalize_dtype(a.dtype if hasattr(a, "dtype") else np.result_type(a)))
+    return jax.ShapeDtypeStruct(
+        np.shape(a), jax.dtypes.canonicalize_dtype(a.dtype if hasattr(a, "dtype") else np.result_type(a))
+    )
 
 
 def _spec(a: Any) -> tuple[Hashable, ...]:
@@ -261,11 +279,8 @@ def _plainest(place: Place) -> tuple[bool, int, int]:
     return place.name.startswith("after:"), place.name.count("."), len(place.iterations)
 
 
-def _family(place: Place) -> str:
-    return _family_of(place.name)
-
-
-def _family_of(name: str) -> str:
+def _family(name: str) -> str:
+    """A name without the iterations of scans."""
     return name.partition("[")[0]
 
 
@@ -276,4 +291,4 @@ def _indices(name: str) -> tuple[int, ...]:
 def _renamed(place: Place, indices: Sequence[int]) -> str:
     if not place.iterations:
         return place.name
-    return _family_of(place.name) + "".join(f"[{i}]" for i in indices[: len(place.iterations)])
+    return _family(place.name) + "".join(f"[{i}]" for i in indices[: len(place.iterations)])
