@@ -109,7 +109,7 @@ class Axes:
                 "channel; name every dimension that is longer than 1."
             )
         start, stop = [0] * ndim, list(shape)
-        factors = [(n,) for n in shape]
+        factors: list[tuple[int, ...]] = [(n,) for n in shape]
         if grid is None:
             grid = tuple(shape[a] for a in axes)
             if prefix or suffix:

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from camjax._explanation import Explanation, Status
 from camjax._split import Split
-from camjax.targets import logits
+from camjax._target import logits
 
 
 def check(
@@ -28,7 +29,7 @@ def check(
         x: the input, likewise.
         better_layer: gives the name of a layer worth trying instead, called only for a message.
     """
-    if isinstance(explanation.status, jax.core.Tracer) or not explanation.status.is_fully_addressable:
+    if isinstance(explanation.status, Tracer) or not explanation.status.is_fully_addressable:
         return
     status = np.asarray(explanation.status)
     if not (status & ~int(Status.EMPTY)).any():

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from camjax._axes import Axes
 from camjax._split import Split
-from camjax.targets import Target
+from camjax._target import Target
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float

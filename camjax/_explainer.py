@@ -14,8 +14,8 @@ from camjax._layers import split
 from camjax._model import Model
 from camjax._pipe import Options, explain_batch
 from camjax._split import Split
+from camjax._target import as_target
 from camjax.methods import GradCAM, Method
-from camjax.targets import as_target
 
 _GRADCAM = GradCAM()
 

@@ -16,8 +16,8 @@ from camjax import _postprocess, _validate
 from camjax._example import Example, Linearised, wide
 from camjax._explanation import Explanation, Status
 from camjax._split import Split
+from camjax._target import Target, logits
 from camjax.methods._contract import CoarseMap, Method, describe, needs_of
-from camjax.targets import Target, logits
 
 
 @dataclasses.dataclass(frozen=True)

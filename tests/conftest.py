@@ -1,0 +1,29 @@
+"""What holds in all tests: strict promotion for the project's own code, and reproducible random examples."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import jax
+import pytest
+
+# Compilation makes the first example slow, so no deadline; CI draws the same examples in every run.
+hypothesis.settings.register_profile("default", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=20, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+_HERE = Path(__file__).parent
+# Folders whose tests run models of other people, who rely on jax's ordinary promotion.
+_FOREIGN = {"adapters", "cli", "parity", "real", "testbed", "twins"}
+
+
+@pytest.fixture(autouse=True)
+def strict_promotion(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No silent change of dtype and no silent broadcasting between ranks in the core."""
+    inside = request.path.relative_to(_HERE).parts if request.path.is_relative_to(_HERE) else ()
+    if not inside or inside[0] in _FOREIGN:
+        yield
+        return
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
