@@ -77,13 +77,15 @@ def pixels(path: Path, size: int = 224, resize: int = 256) -> UInt8[np.ndarray, 
     return array
 
 
-def batch(paths: list[Path], style: str = "imagenet", layout: str = "NHWC") -> Float32[np.ndarray, "b ..."]:
+def batch(
+    paths: list[Path], style: str = "imagenet", layout: str = "NHWC", resize: int = 256
+) -> Float32[np.ndarray, "b ..."]:
     """A batch of photos as the networks want them.
 
     `style`: `"imagenet"` ((x / 255 - mean) / std), `"tf"` (x / 127.5 - 1), `"raw"` (0..255).
-    `layout`: `"NHWC"` or `"NCHW"`.
+    `layout`: `"NHWC"` or `"NCHW"`. `resize`: the shorter side before the crop; 224 keeps all of a square photo.
     """
-    x = np.stack([pixels(path) for path in paths]).astype(np.float32)
+    x = np.stack([pixels(path, resize=resize) for path in paths]).astype(np.float32)
     if style == "imagenet":
         x = (x / 255 - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
     elif style == "tf":
