@@ -83,7 +83,7 @@ def batch(
     """A batch of photos as the networks want them.
 
     `style`: `"imagenet"` ((x / 255 - mean) / std), `"tf"` (x / 127.5 - 1), `"raw"` (0..255).
-    `layout`: `"NHWC"` or `"NCHW"`. `resize`: the shorter side before the crop; 224 keeps all of a square photo.
+    `layout`: `"NHWC"` or `"NCHW"`. `resize`: the shorter side before the crop (224: no crop if square).
     """
     x = np.stack([pixels(path, resize=resize) for path in paths]).astype(np.float32)
     if style == "imagenet":
