@@ -1,0 +1,114 @@
+"""The commands and their options; what they do is in the other files of this room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from camjax.cli._errors import one_message
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit status: 0 all explained, 1 some pictures were not (each with its reason), 2 wrong usage.",
+)
+
+
+def _option(*names: str, help: str, metavar: str | None = None) -> typer.models.OptionInfo:
+    return typer.Option(*names, metavar=metavar, help=help)
+
+
+def _input(name: str, metavar: str | None, help: str) -> typer.models.OptionInfo:
+    panel = "The model's input (its own way by default, else ImageNet's)"
+    return typer.Option(name, metavar=metavar, help=help, rich_help_panel=panel)
+
+
+MODELS = (
+    "testbed (comes with camjax), torchvision:NAME, timm:NAME, torch:FILE.pt2, "
+    "or python:MODULE:FUNCTION, a function that returns a camjax.Model."
+)
+Spec = Annotated[str, _option("--model", "-m", metavar="SPEC", help=MODELS)]
+Weights = Annotated[Path | None, _option("--weights", "-w", metavar="FILE", help=".pth or .safetensors.")]
+Size = Annotated[str | None, _input("--size", "N|HxW", "Size of the input, cut from the centre.")]
+Resize = Annotated[str | None, _input("--resize", "N|none", "Resize the shorter side to N first.")]
+Mean = Annotated[str | None, _input("--mean", "R,G,B", "Subtracted after --scale.")]
+Std = Annotated[str | None, _input("--std", "R,G,B", "Divided by after --mean.")]
+Scale = Annotated[float | None, _input("--scale", None, "Pixels 0..255 are divided by it.")]
+Layout = Annotated[str | None, _input("--layout", "NHWC|NCHW", "Order of the axes.")]
+Interpolation = Annotated[str | None, _input("--interpolation", "NAME", "bilinear, bicubic, ...")]
+PICTURES = "Pictures, and folders of them; without any, a picture that comes with camjax."
+TARGET = "A class's number or name (several times for several classes), or the K best. Default: top:2."
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from camjax import __version__
+
+        typer.echo(f"camjax {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def camjax(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Class-activation maps: where in a picture a model saw what it says."""
+
+
+@app.command()
+def explain(
+    pictures: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE|FOLDER", help=PICTURES)] = None,
+    model: Spec = "testbed",
+    weights: Weights = None,
+    layer: Annotated[str | None, _option("--layer", "-l", help="See camjax layers; else found.")] = None,
+    method: Annotated[str, _option("--method", help="gradcam, hirescam or layercam.")] = "gradcam",
+    target: Annotated[
+        list[str] | None, _option("--target", "-t", metavar="CLASS|NAME|top:K", help=TARGET)
+    ] = None,
+    scores: Annotated[str, _option("--scores", help="logits (before a softmax) or outputs.")] = "logits",
+    out: Annotated[Path, _option("--out", "-o", metavar="DIR", help="For the panels.")] = Path("camjax-out"),
+    save_arrays: Annotated[bool, _option("--save-arrays", help="Also write the maps, as .npz.")] = False,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="How many pictures run at once.")] = 16,
+    colormap: Annotated[str, _option("--colormap", help="One of matplotlib's.")] = "inferno",
+    alpha: Annotated[float, _option("--alpha", help="What the strongest heat covers: 0 to 0.8.")] = 0.65,
+    size: Size = None,
+    resize: Resize = None,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    layout: Layout = None,
+    interpolation: Interpolation = None,
+) -> None:
+    """Draw where a model saw each class, one panel per picture, and print its predictions."""
+    with one_message():
+        from camjax.cli._engine import Question
+        from camjax.cli._explain import Output, run
+        from camjax.cli._prepare import Overrides
+
+        overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
+        question = Question(model, weights, layer, method, target or ["top:2"], scores, overrides)
+        status = run(pictures or [], question, Output(out, save_arrays, batch, colormap, alpha))
+    raise typer.Exit(status)
+
+
+@app.command()
+def layers(
+    model: Spec = "testbed",
+    weights: Weights = None,
+    size: Size = None,
+    resize: Resize = None,
+    layout: Layout = None,
+) -> None:
+    """List a model's layers; the one that is explained by default has a star."""
+    with one_message():
+        from camjax.cli._layers import table
+        from camjax.cli._prepare import Overrides
+
+        text = table(model, weights, Overrides(size=size, resize=resize, layout=layout))
+    typer.echo(text)

@@ -1,0 +1,141 @@
+"""The model, ready to explain: batches of one compiled shape, and what came out for each picture."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+import camjax
+from camjax import targets
+from camjax._layers import better_layer
+from camjax.cli import _models, _prepare, _target
+from camjax.cli._errors import UsageError
+from camjax.methods import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is asked of every picture."""
+
+    spec: str
+    weights: Path | None
+    layer: str | None
+    method: str
+    targets: Sequence[str]
+    scores: str
+    prepare: _prepare.Overrides
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What came out for one picture: everything over the K classes asked for, and the predicted class."""
+
+    classes: np.ndarray
+    names: list[str]
+    scores: np.ndarray
+    probabilities: np.ndarray | None
+    predicted: int
+    predicted_name: str
+    heatmap: np.ndarray
+    raw: np.ndarray
+    weights: np.ndarray | None
+    empty: np.ndarray
+
+
+class Engine:
+    """A model and a question, traced once.
+
+    Raises:
+        UsageError, ValueError, ImportError: when they do not go together.
+    """
+
+    def __init__(self, question: Question) -> None:
+        method = question.method.replace("-", "").replace("_", "").lower()
+        if method not in METHODS:
+            raise UsageError(f"--method: got {question.method!r}, expected one of {', '.join(METHODS)}.")
+        if question.scores not in ("logits", "outputs"):
+            raise UsageError(f"--scores: got {question.scores!r}, expected logits or outputs.")
+        model = _models.build(question.spec, question.weights)
+        self.preprocess = _prepare.resolve(model.preprocess, question.prepare)
+        example = jax.ShapeDtypeStruct(_prepare.shape(self.preprocess), np.float32)
+        self._split = camjax.split(model, example, question.layer, scores=question.scores)
+        self.classes = (
+            len(model.labels) if model.labels is not None else _classes(model, self._split, example)
+        )
+        self.model, self.note = _models.named(model, self.classes)
+        wanted = _target.parse(question.targets, self.model, self.classes)
+        self._target = _target.Reported(wanted)
+        self._explain = camjax.explainer(
+            self.model, example, layer=self._split, method=METHODS[method](), scores=question.scores
+        )
+        self.title = METHODS[method].__name__
+        self.layer = self._split.name
+        # Exponentials of scores, divided by their sum, are probabilities only where the model says so.
+        self.probability = "probability" if self._split.tail == "softmax" else "softmax"
+
+    def name(self, index: int) -> str:
+        """The class's name, or its number."""
+        labels = self.model.labels
+        return labels[index] if labels is not None and index < len(labels) else f"class {index}"
+
+    def __call__(self, inputs: Sequence[np.ndarray], batch: int) -> list[Answer | str]:
+        """Explain up to `batch` pictures, as one batch of that size whatever their number.
+
+        Returns:
+            For each picture its answer, or the reason why there is none.
+        """
+        padded = [*inputs, *[inputs[-1]] * (batch - len(inputs))]
+        result = jax.device_get(self._explain(self.model, np.stack(padded), self._target))
+        return [self._answer(jax.tree.map(lambda leaf, i=i: leaf[i], result)) for i in range(len(inputs))]
+
+    def _answer(self, result: camjax.Explanation) -> Answer | str:
+        status = np.asarray(result.status)[:-1]  # the last target is no class, but the sum over all
+        if (status & int(camjax.Status.BAD_TARGET)).any():
+            return f"the model has no class {max(result.target[:-2])}, though it has {self.classes} names."
+        if (status & int(camjax.Status.NON_FINITE)).any():
+            return "the score or the map is not finite: NaN in the weights, or the model overflows."
+        if (status[:-1] & int(camjax.Status.ZERO_GRADIENT)).any():
+            return f"the score does not depend on layer {self.layer}; {self._better()}."
+        scores = np.asarray(result.score)
+        probabilities = np.exp(scores - scores[-1])
+        if (status & int(camjax.Status.PROBABILITIES)).any():
+            probabilities = scores  # the model returns probabilities, by a way that is not seen as a softmax
+        predicted = int(result.target[-2])
+        classes = np.asarray(result.target)[:-2]
+        return Answer(
+            classes=classes,
+            names=[self.name(int(c)) for c in classes],
+            scores=scores[:-2],
+            probabilities=None if self._split.tail == "sigmoid" else probabilities[:-2],
+            predicted=predicted,
+            predicted_name=self.name(predicted),
+            heatmap=np.asarray(result.heatmap)[:-2],
+            raw=np.asarray(result.raw)[:-2],
+            weights=None if result.weights is None else np.asarray(result.weights)[:-2],
+            empty=(status[:-1] & int(camjax.Status.EMPTY)) != 0,
+        )
+
+    def _better(self) -> str:
+        example = jax.ShapeDtypeStruct(_prepare.shape(self.preprocess), np.float32)
+        better = better_layer(self.model, example, self._split)
+        return f"try --layer {better}" if better else "name another one, camjax layers lists them"
+
+
+def _classes(model: camjax.Model, split: camjax.Split, example: Any) -> int:
+    """How many classes the model scores."""
+
+    def scores(params: Any, x: Any) -> Any:
+        outputs = split.head(params, *split.features(params, x))
+        leaves, tree = jax.tree.flatten(outputs)
+        batched = split.batched or (True,) * len(leaves)
+        one = [leaf[0] if own else leaf for leaf, own in zip(leaves, batched, strict=True)]
+        return targets.logits(tree.unflatten(one))
+
+    return jax.eval_shape(scores, model.params, example).shape[0]

@@ -1,0 +1,29 @@
+"""What ends a command: one message on the error stream, exit status 2, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OK, SOME_FAILED, USAGE = 0, 1, 2
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as it was given; the text says why and what to do."""
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """Print errors that are written for users, of camjax as a whole, and exit with status 2.
+
+    ValueError and ImportError are what the core and the adapters raise, in words, for a wrong argument
+    and a missing extra. Anything else is a defect, and keeps its traceback.
+    """
+    import typer
+
+    try:
+        yield
+    except (UsageError, ValueError, ImportError, OSError) as error:
+        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(error), err=True)
+        raise typer.Exit(USAGE) from error

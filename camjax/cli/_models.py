@@ -1,0 +1,120 @@
+"""From a SPEC to a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from camjax.cli._errors import UsageError
+
+if TYPE_CHECKING:
+    from camjax import Model
+
+KINDS = "testbed, torchvision:NAME, timm:NAME, torch:FILE.pt2, python:MODULE:FUNCTION"
+IMAGENET_CLASSES = 1000
+
+
+def build(spec: str, weights: Path | None) -> Model:
+    """The model that a SPEC stands for.
+
+    Raises:
+        UsageError: when the SPEC is none, a file is missing, or the user's own function fails.
+        ValueError, ImportError: from the adapters, in words.
+    """
+    kind, _, name = spec.partition(":")
+    if weights is not None and not weights.is_file():
+        raise UsageError(f"--weights: {weights}: no such file; check the path.")
+    if kind == "testbed" and not name:
+        if weights is not None:
+            raise UsageError("--weights: the testbed brings its own; name another --model for this file.")
+        from camjax import testbed
+
+        return testbed.model()
+    if kind in ("torchvision", "timm", "torch", "python") and not name:
+        raise UsageError(f"--model: {spec!r} says no name after {kind!r}; expected one of {KINDS}.")
+    if kind in ("torchvision", "timm"):
+        return _zoo(spec, weights)
+    if kind == "torch":
+        return _exported(Path(name), weights)
+    if kind == "python":
+        return _from_python(name, weights)
+    close = difflib.get_close_matches(kind, ("testbed", "torchvision", "timm", "torch", "python"), 1)
+    remedy = f"did you mean {close[0]!r}?" if close else f"for a network of torchvision, torchvision:{spec}."
+    raise UsageError(f"--model: {spec!r} is no model; {remedy} Expected one of {KINDS}.")
+
+
+def named(model: Model, classes: int) -> tuple[Model, str]:
+    """The model with class names, where they can be known, and a note where they cannot.
+
+    A model with 1000 classes and no names is taken for an ImageNet one; torchvision, if it is installed,
+    knows their names.
+    """
+    if model.labels is not None:
+        return model, ""
+    if classes != IMAGENET_CLASSES:
+        return model, "class numbers only: the model brings no names (camjax.Model takes labels=)"
+    if importlib.util.find_spec("torchvision") is None:
+        return (
+            model,
+            "class numbers only: ImageNet's names come from torchvision, which is not installed",
+        )
+    from torchvision.models import ResNet18_Weights
+
+    return dataclasses.replace(model, labels=tuple(ResNet18_Weights.DEFAULT.meta["categories"])), ""
+
+
+def _zoo(spec: str, weights: Path | None) -> Model:
+    _need_torch(spec)
+    from camjax_torch import zoo
+
+    return zoo.build(spec, weights=weights)
+
+
+def _exported(path: Path, weights: Path | None) -> Model:
+    if weights is not None:
+        raise UsageError(f"--weights: {path.name} holds its weights already; leave the option out.")
+    if not path.is_file():
+        raise UsageError(f"--model: {path}: no such file; check the path.")
+    _need_torch("torch")
+    import camjax_torch
+
+    return camjax_torch.load(path)
+
+
+def _need_torch(spec: str) -> None:
+    for name in ("torch", *([spec.partition(":")[0]] if ":" in spec else [])):
+        if importlib.util.find_spec(name) is None:
+            raise UsageError(f"--model: {spec} needs {name}: pip install 'camjax[torch]' {name}")
+
+
+def _from_python(name: str, weights: Path | None) -> Model:
+    from camjax import Model
+
+    module_name, _, attribute = name.partition(":")
+    where = f"--model python:{name}"
+    sys.path.insert(0, os.getcwd())  # the installed script's own folder stands there, not the user's
+    try:
+        factory: Any = importlib.import_module(module_name)
+        for part in filter(None, attribute.split(".")):
+            factory = getattr(factory, part)
+        if not callable(factory):
+            raise UsageError(f"{where}: {name} is no function; expected one that returns a camjax.Model.")
+        model = factory() if weights is None else factory(weights)
+    except UsageError:
+        raise
+    except Exception as error:  # the user's own code may raise anything; its place is what helps
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" ({last.filename}, line {last.lineno})"
+        raise UsageError(f"{where}: {type(error).__name__}: {error}{place}") from error
+    finally:
+        sys.path.remove(os.getcwd())
+    if not isinstance(model, Model):
+        raise UsageError(f"{where}: the function returned {type(model).__name__}, expected a camjax.Model.")
+    return model
