@@ -76,10 +76,11 @@ def from_linen(
         (2, 3)
     """
     if not isinstance(module, nn.Module):
-        hint = (
-            "create an instance" if isinstance(module, type) else "an NNX module goes to camjax_flax.from_nnx"
-        )
-        raise TypeError(f"from_linen: module must be a flax.linen.Module instance, got {module!r}; {hint}.")
+        if isinstance(module, type):
+            got = f"the class {module.__name__}; create an instance of it"
+        else:
+            got = f"{type(module).__name__}; an NNX module goes to camjax_flax.from_nnx"
+        raise TypeError(f"from_linen: module must be a flax.linen.Module instance, got {got}.")
     if not isinstance(variables, Mapping):
         raise TypeError(
             "from_linen: variables must be the mapping of collections that module.init returned, "

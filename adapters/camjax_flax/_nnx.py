@@ -56,12 +56,11 @@ def from_nnx(
         (2, 3)
     """
     if not isinstance(module, nnx.Module):
-        hint = (
-            "create an instance"
-            if isinstance(module, type)
-            else "a Linen module goes to camjax_flax.from_linen"
-        )
-        raise TypeError(f"from_nnx: module must be a flax.nnx.Module instance, got {module!r}; {hint}.")
+        if isinstance(module, type):
+            got = f"the class {module.__name__}; create an instance of it"
+        else:
+            got = f"{type(module).__name__}; a Linen module goes to camjax_flax.from_linen"
+        raise TypeError(f"from_nnx: module must be a flax.nnx.Module instance, got {got}.")
     function = getattr(type(module), method, None)
     if not callable(function):
         raise TypeError(
