@@ -1,0 +1,111 @@
+"""From a torch module to a graph of ATen operations that the table knows."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import torch
+from torch.export import Dim, ExportedProgram
+from torch.fx import Graph
+
+from camjax_torch._alias import in_place_writes
+from camjax_torch.ops import TABLE, name_of
+
+IGNORED = {"_assert_scalar.default", "_assert_async.msg", "sym_constrain_range_for_size.default",
+           "sym_constrain_range.default", "_assert_tensor_metadata.default"}  # fmt: skip
+"""Checks that torch adds to a graph; they compute nothing."""
+
+
+@contextlib.contextmanager
+def evaluation(module: torch.nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, each of its parts put back afterwards as it was.
+
+    Torch's fused transformer encoder, which has no decomposition, is off inside.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    fused = torch.backends.mha.get_fastpath_enabled()
+    try:
+        module.eval()
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for part, training in modes:
+            part.training = training
+
+
+def export(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ExportedProgram:
+    """Export with a dynamic batch axis, from a batch of two: torch bakes in an axis of length one.
+
+    `args` or `kwargs` is empty.
+    """
+
+    def pair(leaf: Any) -> Any:
+        single = isinstance(leaf, torch.Tensor) and len(leaf) == 1
+        return leaf.repeat(2, *(1,) * (leaf.ndim - 1)) if single else leaf
+
+    batch = Dim("batch")
+    args, kwargs = jax.tree.map(pair, (args, kwargs))
+    shapes = jax.tree.map(lambda leaf: {0: batch} if isinstance(leaf, torch.Tensor) else None, kwargs or args)
+    with evaluation(module), warnings.catch_warnings():
+        # what torch.export warns about on its way (deprecations inside torch) is not the user's to mend
+        warnings.simplefilter("ignore")
+        try:
+            return torch.export.export(module, args, kwargs, dynamic_shapes=shapes)
+        except Exception as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise ValueError(
+                f"from_torch: torch.export cannot turn {type(module).__name__} into a graph with a free batch axis: "
+                f"{reason.strip()}\nCommon reasons: control flow that depends on values, or a batch size written into "
+                "the code. torch.export.export(module.eval(), (example,)) shows torch's full report."
+            ) from error
+
+
+def unsupported(graph: Graph) -> dict[str, list[str]]:
+    """The operations that the table lacks, and the modules that use them."""
+    missing: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload | torch._ops.HigherOrderOperator):
+            name = name_of(node.target)
+            if name not in TABLE and name not in IGNORED:
+                stack = list((node.meta.get("nn_module_stack") or {}).values())
+                place = stack[-1][0] if stack and stack[-1][0] else "the module itself"
+                missing.setdefault(str(node.target), []).append(place)
+    return missing
+
+
+def lower(exported: ExportedProgram) -> ExportedProgram:
+    """The same program in operations of the table: as exported where it can be, else decomposed by torch.
+
+    Only what the table lacks is decomposed: a linear layer stays one operation.
+    """
+    if not unsupported(exported.graph) and in_place_writes(exported.graph) is not None:
+        return exported
+    decompositions = torch.export.default_decompositions()
+    for operation in list(decompositions):
+        if name_of(operation) in TABLE:
+            del decompositions[operation]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lowered = exported.run_decompositions(decompositions)
+    missing = unsupported(lowered.graph)
+    if missing:
+        listed = "\n".join(f"  {op} in {', '.join(sorted(set(places)))}" for op, places in sorted(missing.items()))
+        raise NotImplementedError(
+            f"from_torch: no JAX function is known for {len(missing)} of the module's operations:\n{listed}\n"
+            "Enter one in the table with camjax_torch.op(NAME), or replace these modules before the conversion."
+        )
+    return lowered
+
+
+def as_input(exported: ExportedProgram, leaves: list[Any]) -> Any:
+    """Values for the program's inputs, in torch's order, in the structure of the model's `x`."""
+    args, kwargs = exported.call_spec.in_spec.unflatten(leaves)
+    if kwargs and not args:
+        return dict(kwargs)
+    values = (*args, *kwargs.values())
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,93 @@
+"""The converted function: a list of steps, each one operation of the table inside the scopes of its modules."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jax.ad_checkpoint import checkpoint_name
+
+if TYPE_CHECKING:
+    from jaxtyping import Array
+
+
+
+@dataclasses.dataclass(frozen=True)
+class Ref:
+    """An argument that is the value of an earlier step, a parameter or an input, by name."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Turned:
+    """An argument that is a kernel in torch's layout (computed, or used in another way too), turned where it is used."""
+
+    name: str
+    order: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+    """`name = operation(*args, **kwargs)` inside `scopes`, outermost first.
+
+    `marker`: the step is all that its module does, and it changes nothing.
+    """
+
+    name: str
+    operation: Callable[..., Any]
+    args: Any
+    kwargs: Any
+    scopes: tuple[str, ...]
+    marker: bool = False
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """`program(params, x)` evaluates the steps. It holds no weights, and is equal to itself alone.
+
+    `inputs`: the structure of `x`, with the name of each input in its place; `outputs`: a tree of `Ref`s and constants.
+    """
+
+    steps: tuple[Step, ...]
+    parameters: tuple[str, ...]
+    inputs: Any
+    outputs: Any
+
+    def __call__(self, params: Mapping[str, Array], x: Any) -> Any:
+        """The module's outputs."""
+        names, structure = jax.tree.flatten(self.inputs)
+        if jax.tree.structure(x) != structure:
+            raise ValueError(
+                f"x: the module was converted with an example of the structure {structure}, got {jax.tree.structure(x)}; "
+                "pass the same structure."
+            )
+        values: dict[str, Any] = {name: params[name] for name in self.parameters}
+        values.update(zip(names, jax.tree.leaves(x), strict=True))
+        # inside, torch's promotion rules hold, whatever the caller asked of his own code
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            for step in self.steps:
+                with contextlib.ExitStack() as stack:
+                    for scope in step.scopes:
+                        stack.enter_context(jax.named_scope(scope))
+                    args, kwargs = resolve(step.args, values), resolve(step.kwargs, values)
+                    value = step.operation(*args, **kwargs)
+                    values[step.name] = checkpoint_name(value, "camjax:identity") if step.marker else value
+        return resolve(self.outputs, values)
+
+
+def resolve(tree: Any, values: Mapping[str, Any]) -> Any:
+    """The arguments with the values that they name."""
+    if isinstance(tree, Ref):
+        return values[tree.name]
+    if isinstance(tree, Turned):
+        return values[tree.name].transpose(tree.order)
+    if isinstance(tree, list | tuple):
+        items = [resolve(item, values) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    if isinstance(tree, dict):
+        return {key: resolve(item, values) for key, item in tree.items()}
+    return tree

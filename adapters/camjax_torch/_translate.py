@@ -1,0 +1,84 @@
+"""A lowered graph as a program: one step per operation, its arguments by name, its kernels in Flax layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx import Node
+
+from camjax_torch._alias import in_place_writes
+from camjax_torch._export import IGNORED, as_input
+from camjax_torch._layout import kernel_order, stored_orders, transposes
+from camjax_torch._program import Program, Ref, Step, Turned
+from camjax_torch._scopes import computes_nothing, scopes_of
+from camjax_torch.ops import TABLE, name_of
+from camjax_torch.ops.shape import identity
+
+
+def translate(exported: ExportedProgram) -> Program:
+    """The program of a graph that `lower` made."""
+    graph = exported.graph
+    same = in_place_writes(graph)
+    if same is None:
+        raise NotImplementedError("from_torch: torch left a write through a view in the graph, which has no pure form.")
+    specs = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
+    stored, silent = stored_orders(graph), computes_nothing(graph)
+    names: dict[Node, str] = {}
+    steps, parameters = [], []
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            spec = specs[node.name]
+            own = spec.kind is InputKind.USER_INPUT
+            names[node] = node.name if own else str(spec.target)
+            if not own and node.users:
+                parameters.append(names[node])
+        elif node.op == "call_function" and name_of(node.target) not in IGNORED:
+            names[node] = node.name if same[node] is node else names[same[node]]
+            steps.append(_step(node, names, stored, marker=node in silent))
+    inputs = as_input(exported, list(exported.graph_signature.user_inputs))
+    return Program(tuple(steps), tuple(parameters), inputs, _outputs(exported, names))
+
+
+def _step(node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int, ...]], marker: bool) -> Step:
+    args, kwargs = _named(list(node.args), names), _named(dict(node.kwargs), names)
+    operation = TABLE.get(name_of(node.target), node.target)  # the rest is Python's arithmetic on axis lengths
+    order = kernel_order(node)
+    if order is not None and node.args[1] not in stored:
+        args[1] = Turned(args[1].name, order)
+    if transposes(node) and node.args[0] in stored:
+        operation, args = identity, args[:1]
+    return Step(names[node], operation, tuple(args), kwargs, scopes_of(node), marker)
+
+
+def _named(argument: Any, names: Mapping[Node, str]) -> Any:
+    """Nodes replaced by their names, in the nested lists and dicts that a node's arguments are."""
+    if isinstance(argument, Node):
+        return Ref(names[argument])
+    if isinstance(argument, list | tuple):
+        return [_named(item, names) for item in argument]
+    if isinstance(argument, dict):
+        return {key: _named(item, names) for key, item in argument.items()}
+    return argument
+
+
+def _outputs(exported: ExportedProgram, names: Mapping[Node, str]) -> Any:
+    """The tree of the module's outputs; mappings of any kind become dicts."""
+    output = exported.graph.output_node()
+    leaves = [
+        _named(argument, names)
+        for argument, spec in zip(output.args[0], exported.graph_signature.output_specs, strict=True)  # pyright: ignore
+        if spec.kind is OutputKind.USER_OUTPUT
+    ]
+    return _plain(exported.call_spec.out_spec.unflatten(leaves))
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _plain(item) for key, item in tree.items()}
+    if isinstance(tree, list | tuple):
+        items = [_plain(item) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return tree

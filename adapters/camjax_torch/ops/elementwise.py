@@ -1,0 +1,263 @@
+"""Elementwise operations, activations, comparisons and reductions."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from camjax_torch.ops._table import op
+from camjax_torch.ops.dtypes import jax_dtype
+
+
+def _enter_all(functions: dict[str, Callable[..., Any]], overloads: tuple[str, ...] = ("default",)) -> None:
+    """Enter functions that JAX has under the same arguments as torch."""
+    for name, function in functions.items():
+        op(*(f"{name}.{overload}" for overload in overloads))(function)
+
+
+_enter_all(
+    {
+        "relu": jax.nn.relu, "relu6": jax.nn.relu6, "silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid,
+        "hardswish": jax.nn.hard_swish, "hardsigmoid": jax.nn.hard_sigmoid, "mish": jax.nn.mish,
+        "softsign": jax.nn.soft_sign, "log_sigmoid": jax.nn.log_sigmoid, "selu": jax.nn.selu, "tanh": jnp.tanh,
+        "exp": jnp.exp, "expm1": jnp.expm1, "log": jnp.log, "log1p": jnp.log1p, "log2": jnp.log2, "sqrt": jnp.sqrt,
+        "rsqrt": lax.rsqrt, "sin": jnp.sin, "cos": jnp.cos, "erf": lax.erf, "abs": jnp.abs, "neg": jnp.negative,
+        "sign": jnp.sign, "floor": jnp.floor, "ceil": jnp.ceil, "round": jnp.round, "trunc": jnp.trunc,
+        "reciprocal": jnp.reciprocal, "square": jnp.square, "maximum": jnp.maximum, "minimum": jnp.minimum,
+        "logical_not": jnp.logical_not, "logical_and": jnp.logical_and, "logical_or": jnp.logical_or,
+        "isnan": jnp.isnan, "isinf": jnp.isinf, "bitwise_not": jnp.invert, "atan2": jnp.arctan2,
+    }
+)  # fmt: skip
+_enter_all(
+    {
+        "mul": operator.mul, "remainder": jnp.remainder, "fmod": jnp.fmod, "pow": operator.pow,
+        "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+        "bitwise_and": operator.and_, "bitwise_or": operator.or_, "__and__": operator.and_, "__or__": operator.or_,
+    },
+    ("Tensor", "Scalar"),
+)  # fmt: skip
+_enter_all({"pow": operator.pow}, ("Tensor_Tensor", "Tensor_Scalar"))
+_enter_all({"floor_divide": operator.floordiv, "true_divide": operator.truediv}, ("default", "Tensor", "Scalar"))
+
+
+@op("add.Tensor", "add.Scalar")
+def add(a, b, alpha=1):
+    """A + alpha b."""
+    return a + (b if alpha == 1 else alpha * b)
+
+
+@op("sub.Tensor", "sub.Scalar")
+def sub(a, b, alpha=1):
+    """A - alpha b."""
+    return a - (b if alpha == 1 else alpha * b)
+
+
+@op("rsub.Tensor", "rsub.Scalar")
+def rsub(a, b, alpha=1):
+    """B - alpha a."""
+    return sub(b, a, alpha)
+
+
+@op("div.Tensor", "div.Scalar", "div.Tensor_mode", "div.Scalar_mode")
+def div(a, b, *, rounding_mode=None):
+    """A / b, rounded towards zero (`"trunc"`) or down (`"floor"`) where asked."""
+    if rounding_mode == "floor":
+        return a // b
+    quotient = a / b
+    if rounding_mode is None:
+        return quotient
+    return jnp.trunc(quotient).astype(jnp.result_type(a, b))
+
+
+@op("addcmul.default")
+def addcmul(x, a, b, *, value=1):
+    """X + value a b."""
+    return x + value * a * b
+
+
+@op("lerp.Tensor", "lerp.Scalar")
+def lerp(a, b, weight):
+    """A + weight (b - a)."""
+    return a + weight * (b - a)
+
+
+@op("gelu.default")
+def gelu(x, *, approximate="none"):
+    """The Gaussian error linear unit, exact or (`"tanh"`) approximate."""
+    return jax.nn.gelu(x, approximate=approximate == "tanh")
+
+
+@op("elu.default")
+def elu(x, alpha=1, scale=1, input_scale=1):
+    """The exponential linear unit."""
+    return scale * jnp.where(x > 0, x, alpha * jnp.expm1(input_scale * jnp.minimum(x, 0)))
+
+
+@op("celu.default")
+def celu(x, alpha=1.0):
+    """The continuously differentiable exponential linear unit."""
+    return jax.nn.celu(x, alpha)
+
+
+@op("leaky_relu.default")
+def leaky_relu(x, negative_slope=0.01):
+    """The rectifier with a slope below zero."""
+    return jax.nn.leaky_relu(x, negative_slope)
+
+
+@op("prelu.default", "_prelu_kernel.default")
+def prelu(x, weight):
+    """The rectifier with a learnt slope below zero, one or one per channel."""
+    weight = weight if weight.ndim == x.ndim or x.ndim < 2 else weight.reshape(-1, *(1,) * (x.ndim - 2))
+    return jnp.where(x > 0, x, weight * x)
+
+
+@op("softplus.default")
+def softplus(x, beta=1, threshold=20):
+    """log(1 + exp(beta x)) / beta, the line x above `threshold`."""
+    scaled = beta * x
+    return jnp.where(scaled > threshold, x, jax.nn.softplus(scaled) / beta)
+
+
+@op("glu.default")
+def glu(x, dim=-1):
+    """The first half times the sigmoid of the second."""
+    return jax.nn.glu(x, dim)
+
+
+@op("hardtanh.default")
+def hardtanh(x, min_val=-1, max_val=1):
+    """X within bounds; between 0 and 6 it is ReLU6 and stays recognisable as a rectifier."""
+    return jax.nn.relu6(x) if (min_val, max_val) == (0, 6) else jnp.clip(x, min_val, max_val)
+
+
+@op("clamp.default", "clamp.Tensor", "clip.default")
+def clamp(x, min=None, max=None):
+    """X within bounds."""
+    return jnp.clip(x, min, max)
+
+
+@op("clamp_min.default", "clamp_min.Tensor")
+def clamp_min(x, min):
+    """X, or `min` where x is less."""
+    return jnp.maximum(x, min)
+
+
+@op("clamp_max.default", "clamp_max.Tensor")
+def clamp_max(x, max):
+    """X, or `max` where x is more."""
+    return jnp.minimum(x, max)
+
+
+@op("softmax.int", "_softmax.default", "_safe_softmax.default")
+def softmax(x, dim, dtype=None):
+    """exp(x) / sum of exp(x) over an axis."""
+    # the third argument of _softmax is a flag (half_to_float) that evaluation on a CPU never sets
+    return jax.nn.softmax(x if not dtype else x.astype(jax_dtype(dtype)), axis=dim)
+
+
+@op("log_softmax.int", "_log_softmax.default")
+def log_softmax(x, dim, dtype=None):
+    """The logarithm of the softmax over an axis."""
+    return jax.nn.log_softmax(x if not dtype else x.astype(jax_dtype(dtype)), axis=dim)
+
+
+@op("where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar")
+def where(condition, a, b):
+    """A where the condition holds, else b."""
+    return jnp.where(condition, a, b)
+
+
+@op("masked_fill.Scalar", "masked_fill.Tensor")
+def masked_fill(x, mask, value):
+    """X, with `value` where the mask is set."""
+    return jnp.where(mask, jnp.asarray(value, x.dtype), x)
+
+
+def _axes(dim):
+    """Torch's empty list of axes means all of them."""
+    if dim is None or isinstance(dim, int):
+        return dim
+    return tuple(dim) or None
+
+
+@op("mean.default", "mean.dim")
+def mean(x, dim=None, keepdim=False, *, dtype=None):
+    """The mean over axes."""
+    return x.mean(_axes(dim), keepdims=keepdim, dtype=jax_dtype(dtype))
+
+
+@op("sum.default", "sum.dim_IntList")
+def sum_(x, dim=None, keepdim=False, *, dtype=None):
+    """The sum over axes."""
+    return x.sum(_axes(dim), keepdims=keepdim, dtype=jax_dtype(dtype))
+
+
+@op("amax.default")
+def amax(x, dim=(), keepdim=False):
+    """The largest value over axes."""
+    return x.max(_axes(dim), keepdims=keepdim)
+
+
+@op("amin.default")
+def amin(x, dim=(), keepdim=False):
+    """The smallest value over axes."""
+    return x.min(_axes(dim), keepdims=keepdim)
+
+
+@op("max.default")
+def max_(x):
+    """The largest of all values."""
+    return x.max()
+
+
+@op("max.dim")
+def max_dim(x, dim, keepdim=False):
+    """The largest value over an axis, and where it stands."""
+    return x.max(dim, keepdims=keepdim), x.argmax(dim, keepdims=keepdim)
+
+
+@op("argmax.default")
+def argmax(x, dim=None, keepdim=False):
+    """Where the largest value stands."""
+    return x.argmax(dim, keepdims=keepdim)
+
+
+@op("any.default", "any.dim", "any.dims")
+def any_(x, dim=None, keepdim=False):
+    """Whether any value over axes is true."""
+    return jnp.any(x, _axes(dim), keepdims=keepdim)
+
+
+def _variance(x, dim, correction, keepdim):
+    axes = _axes(dim)
+    return jnp.var(x, axes, ddof=1 if correction is None else int(correction), keepdims=keepdim)
+
+
+@op("var.correction", "var.dim")
+def var(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """The variance over axes, divided by (count - correction)."""
+    return _variance(x, dim, int(unbiased) if unbiased is not None else correction, keepdim)
+
+
+@op("std.correction", "std.dim")
+def std(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """The standard deviation over axes."""
+    return jnp.sqrt(var(x, dim, unbiased, keepdim, correction=correction))
+
+
+@op("var_mean.correction")
+def var_mean(x, dim=None, *, correction=None, keepdim=False):
+    """The variance and the mean over axes."""
+    return _variance(x, dim, correction, keepdim), x.mean(_axes(dim), keepdims=keepdim)
+
+
+@op("cumsum.default")
+def cumsum(x, dim, *, dtype=None):
+    """The running sum along an axis."""
+    return jnp.cumsum(x, dim, dtype=jax_dtype(dtype))
