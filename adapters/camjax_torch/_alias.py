@@ -12,9 +12,10 @@ from camjax_torch.ops._table import is_in_place
 def in_place_writes(graph: Graph) -> dict[Node, Node] | None:
     """For every node, the first node that stands for the same tensor; None where views share what is written.
 
-    `relu_(a)` writes `a`. Where nothing else that is still read shares the memory of `a`, evaluating relu and calling the
-    result `a` from then on is the same. Otherwise (a slice of a tensor is written, and the tensor read) only torch's own
-    functionalisation can say what each name holds; it costs several times the export, so it is the exception.
+    `relu_(a)` writes `a`. Where nothing else that is still read shares the memory of `a`, evaluating relu
+    and calling the result `a` from then on is the same. Otherwise (a slice of a tensor is written, and the
+    tensor read) only torch's own functionalisation can say what each name holds; it costs several times the
+    export, so it is the exception.
     """
     same: dict[Node, Node] = {}  # node -> the node whose whole tensor it is
     memory: dict[Node, Node] = {}  # node -> the node whose memory it shares, as a view or whole
@@ -36,8 +37,10 @@ def in_place_writes(graph: Graph) -> dict[Node, Node] | None:
 
 
 def _may_share(target: Any) -> bool:
-    """Whether the result may use the memory of the first argument: views, their elements, inactive dropout."""
+    """Whether the result may use the memory of the first argument: views, elements, inactive dropout."""
     if "getitem" in str(target) or "dropout" in str(target):
         return True
     schema = getattr(target, "_schema", None)
-    return schema is not None and any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)
+    return schema is not None and any(
+        r.alias_info is not None and not r.alias_info.is_write for r in schema.returns
+    )

@@ -13,7 +13,15 @@ import torch
 
 StateDict = dict[str, torch.Tensor]
 
-CONTAINERS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict", "model_state_dict", "model")
+CONTAINERS = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+)
 """Where training scripts put the weights; averaged weights first, they are the ones to evaluate."""
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
@@ -32,7 +40,8 @@ def existing_file(path: str | Path) -> Path:
 
 
 def read_state_dict(path: Path) -> StateDict:
-    """The weights in a `.safetensors` file or in what `torch.save` wrote (`.pth`, `.pt`, `.th`, `.bin`, `.ckpt`).
+    """The weights in a `.safetensors` file or in what `torch.save` wrote (`.pth`, `.pt`, `.th`, `.bin`,
+    `.ckpt`).
 
     Nothing in the file is executed.
 
@@ -46,7 +55,9 @@ def read_state_dict(path: Path) -> StateDict:
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, str(error))) from error
     except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise ValueError(f"load: {path} is damaged or is not a file of torch.save: {first_line(error)}") from error
+        raise ValueError(
+            f"load: {path} is damaged or is not a file of torch.save: {first_line(error)}"
+        ) from error
     return _weights_in(content, path)
 
 
@@ -73,9 +84,9 @@ def _refusal(path: Path, report: str) -> str:
     if named is None:
         return f"load: {path} is damaged or is not a file of torch.save: {report.strip().splitlines()[0]}"
     return (
-        f"load: {path} is refused: besides weights it asks for {named.group(1)}, and a pickle that may name functions can run any code "
-        "when it is opened. If you trust its origin, open it yourself and save the weights alone: "
-        "torch.save(module.state_dict(), 'weights.pth'), or use the safetensors format."
+        f"load: {path} is refused: besides weights it asks for {named.group(1)}, and a pickle that may name "
+        "functions can run any code when it is opened. If you trust its origin, open it yourself and save "
+        "the weights alone: torch.save(module.state_dict(), 'weights.pth'), or use the safetensors format."
     )
 
 
@@ -92,15 +103,16 @@ def _weights_in(content: Any, path: Path) -> StateDict:
             return weights
     found = f"the keys {list(content)[:8]}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
     raise ValueError(
-        f"load: {path} holds no weights, but {found}; expected a state_dict (names to tensors), by itself or under one of "
-        f"{', '.join(CONTAINERS)}."
+        f"load: {path} holds no weights, but {found}; expected a state_dict (names to tensors), by itself or "
+        f"under one of {', '.join(CONTAINERS)}."
     )
 
 
 def fit_keys(state: StateDict, expected: Iterable[str]) -> StateDict:
     """The weights with the prefixes undone that keep their names from those of the module.
 
-    Of all ways to drop leading prefixes the one that meets most of the expected names is taken, the shortest first.
+    Of all ways to drop leading prefixes the one that meets most of the expected names is taken, the
+    shortest first.
 
     Example:
         >>> list(fit_keys({"module.fc.weight": torch.zeros(1)}, ["fc.weight"]))

@@ -29,16 +29,17 @@ def from_torch(
 ) -> camjax.Model:
     """The torch module, in evaluation mode, as a JAX function with its parameters.
 
-    The module is exported by `torch.export` and each ATen operation becomes a JAX function. Layers keep their torch
-    paths (`layer4.1.conv1`), inputs and outputs torch's layout (NCHW), and any batch size is accepted. The weights are
-    copied, kernels in Flax layout (HWIO, [in, out]), into a flat dict under torch's names; what no output depends on
-    (an auxiliary head in training, a counter of batches) is left out. The module itself is not changed.
+    The module is exported by `torch.export` and each ATen operation becomes a JAX function. Layers keep
+    their torch paths (`layer4.1.conv1`), inputs and outputs torch's layout (NCHW), and any batch size is
+    accepted. The weights are copied, kernels in Flax layout (HWIO, [in, out]), into a flat dict under
+    torch's names; what no output depends on (an auxiliary head in training, a counter of batches) is left
+    out. The module itself is not changed.
 
     Args:
         module: any `torch.nn.Module` that `torch.export` accepts.
-        example: an input with the batch axis first: a tensor, a tuple (positional arguments) or a dict (keyword
-            arguments) of tensors; the model then takes `x` in the same structure. Only shapes and dtypes matter, every
-            axis but the first is fixed by them.
+        example: an input with the batch axis first: a tensor, a tuple (positional arguments) or a dict
+            (keyword arguments) of tensors; the model then takes `x` in the same structure. Only shapes and
+            dtypes matter, every axis but the first is fixed by them.
         labels: the names of the classes, in the order of the logits.
         preprocess: how a picture becomes an input.
 
@@ -46,8 +47,10 @@ def from_torch(
         A `camjax.Model`; parameters and outputs have the dtypes of the module.
 
     Raises:
-        ValueError: `torch.export` cannot turn the module into a graph, or it computes in 64 bits and JAX does not.
-        NotImplementedError: operations that no JAX function is known for; all of them, and the modules they are in.
+        ValueError: `torch.export` cannot turn the module into a graph, or it computes in 64 bits and JAX
+            does not.
+        NotImplementedError: operations that no JAX function is known for; all of them, and the modules they
+            are in.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -58,8 +61,8 @@ def from_torch(
     """
     if not isinstance(module, torch.nn.Module):
         raise TypeError(
-            f"from_torch: module must be a torch.nn.Module, got {type(module).__name__}; for a file of weights use "
-            "camjax_torch.load(path, arch=...)."
+            f"from_torch: module must be a torch.nn.Module, got {type(module).__name__}; for a file of "
+            "weights use camjax_torch.load(path, arch=...)."
         )
     args, kwargs = _arguments(example)
     exported = export(module, args, kwargs)
@@ -71,9 +74,11 @@ def from_exported(
     labels: Sequence[str] | None = None,
     preprocess: camjax.Preprocess | None = None,
 ) -> camjax.Model:
-    """A program of `torch.export` (with a dynamic first axis, else it keeps its batch size) as a camjax model.
+    """A program of `torch.export` (with a dynamic first axis, else it keeps its batch size) as a camjax
+    model.
 
-    Positional arguments become `x` itself (one) or a tuple, keyword arguments a dict. Raises as `from_torch` does.
+    Positional arguments become `x` itself (one) or a tuple, keyword arguments a dict. Raises as
+    `from_torch` does.
 
     Example:
         >>> exported = torch.export.export(torch.nn.ReLU(), (torch.zeros(2, 3),))
@@ -84,7 +89,9 @@ def from_exported(
     params = _parameters(exported)
     program = translate(exported)
     # an option that one of the operations does not know is found here, not in the first explanation
-    leaves = [node.meta["val"] for node in exported.graph.nodes if node.name in exported.graph_signature.user_inputs]
+    leaves = [
+        node.meta["val"] for node in exported.graph.nodes if node.name in exported.graph_signature.user_inputs
+    ]
     jax.eval_shape(program, params, as_input(exported, [_shape(leaf) for leaf in leaves]))
     return camjax.Model(program, params, None if labels is None else tuple(labels), preprocess)
 
@@ -107,12 +114,14 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if wrong or not leaves:
         got = f"a {type(wrong[0]).__name__}" if wrong else "nothing"
         raise TypeError(
-            f"from_torch: example must be a tensor, or a tuple or dict of tensors, with the batch axis first; got {got}. "
-            "For an image network: torch.zeros(1, 3, 224, 224)."
+            "from_torch: example must be a tensor, or a tuple or dict of tensors, with the batch axis first; "
+            f"got {got}. For an image network: torch.zeros(1, 3, 224, 224)."
         )
     sizes = [len(leaf) for leaf in leaves]
     if len(set(sizes)) > 1 or 0 in sizes:
-        raise ValueError(f"from_torch: the tensors of the example must have one batch size, at least 1; got {sizes}.")
+        raise ValueError(
+            f"from_torch: the tensors of the example must have one batch size, at least 1; got {sizes}."
+        )
     return args, kwargs
 
 
@@ -126,7 +135,9 @@ def _parameters(exported: ExportedProgram) -> dict[str, Array]:
             name = str(specs[node.name].target)
             tensor = exported.state_dict.get(name, exported.constants.get(name))
             if not isinstance(tensor, torch.Tensor):
-                raise NotImplementedError(f"from_torch: the module holds {name}, a {type(tensor).__name__}, not a tensor.")
+                raise NotImplementedError(
+                    f"from_torch: the module holds {name}, a {type(tensor).__name__}, not a tensor."
+                )
             if tensor.dtype is torch.float64 and specs[node.name].kind is InputKind.PARAMETER:
                 _refuse_64_bits(name)
             params[name] = _array(tensor, stored.get(node))
@@ -148,6 +159,7 @@ def _array(tensor: torch.Tensor, order: tuple[int, ...] | None) -> Array:
 def _refuse_64_bits(what: str) -> None:
     if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue] (made at run time)
         raise ValueError(
-            f"from_torch: {what} is float64 and JAX computes in 32 bits; call module.float() (and .float() on the example), or "
-            'switch 64 bits on first: jax.config.update("jax_enable_x64", True).'
+            f"from_torch: {what} is float64 and JAX computes in 32 bits; call module.float() (and .float() "
+            "on the "
+            'example), or switch 64 bits on first: jax.config.update("jax_enable_x64", True).'
         )

@@ -59,9 +59,10 @@ def export(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any
         except Exception as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise ValueError(
-                f"from_torch: torch.export cannot turn {type(module).__name__} into a graph with a free batch axis: "
-                f"{reason.strip()}\nCommon reasons: control flow that depends on values, or a batch size written into "
-                "the code. torch.export.export(module.eval(), (example,)) shows torch's full report."
+                f"from_torch: torch.export cannot turn {type(module).__name__} into a graph with a free "
+                f"batch axis: {reason.strip()}\nCommon reasons: control flow that depends on values, or a "
+                "batch size written into the code. torch.export.export(module.eval(), (example,)) shows "
+                "torch's full report."
             ) from error
 
 
@@ -69,7 +70,9 @@ def unsupported(graph: Graph) -> dict[str, list[str]]:
     """The operations that the table lacks, and the modules that use them."""
     missing: dict[str, list[str]] = {}
     for node in graph.nodes:
-        if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload | torch._ops.HigherOrderOperator):
+        if node.op == "call_function" and isinstance(
+            node.target, torch._ops.OpOverload | torch._ops.HigherOrderOperator
+        ):
             name = name_of(node.target)
             if name not in TABLE and name not in IGNORED:
                 stack = list((node.meta.get("nn_module_stack") or {}).values())
@@ -94,17 +97,24 @@ def lower(exported: ExportedProgram) -> ExportedProgram:
         lowered = exported.run_decompositions(decompositions)
     missing = unsupported(lowered.graph)
     if missing:
-        listed = "\n".join(f"  {op} in {', '.join(sorted(set(places)))}" for op, places in sorted(missing.items()))
+        listed = "\n".join(
+            f"  {op} in {', '.join(sorted(set(places)))}" for op, places in sorted(missing.items())
+        )
         raise NotImplementedError(
             f"from_torch: no JAX function is known for {len(missing)} of the module's operations:\n{listed}\n"
-            "Enter one in the table with camjax_torch.op(NAME), or replace these modules before the conversion."
+            "Enter one in the table with camjax_torch.op(NAME), or replace these modules before converting."
         )
     return lowered
 
 
 def as_input(exported: ExportedProgram, leaves: list[Any]) -> Any:
     """Values for the program's inputs, in torch's order, in the structure of the model's `x`."""
-    args, kwargs = exported.call_spec.in_spec.unflatten(leaves)
+    structure = exported.call_spec.in_spec
+    if structure is None:
+        raise ValueError(
+            "from_exported: the program states no structure of its inputs; export it again with torch.export."
+        )
+    args, kwargs = structure.unflatten(leaves)
     if kwargs and not args:
         return dict(kwargs)
     values = (*args, *kwargs.values())

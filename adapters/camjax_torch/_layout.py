@@ -1,6 +1,7 @@
 """Weights in Flax layout: which parameters are turned once, at conversion, and which where they are used.
 
-XLA's CPU backend runs a convolution with kernels in torch's order about twice as slow as with [*space, in, out].
+XLA's CPU backend runs a convolution with kernels in torch's order about twice as slow as with [*space, in,
+out].
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ KERNEL = {
     "conv_transpose2d.input": (2, 3, 0, 1),
     "conv_transpose3d.input": (2, 3, 4, 0, 1),
 }  # fmt: skip
-"""For each operation whose second argument is a kernel, the order of torch's axes in which the table expects it."""
+"""For each operation whose second argument is a kernel: the order in which the table wants torch's axes."""
 
 
 def kernel_order(node: Node) -> tuple[int, ...] | None:
@@ -32,7 +33,7 @@ def kernel_order(node: Node) -> tuple[int, ...] | None:
 
 
 def transposes(node: Node) -> bool:
-    """Whether the node is the matrix transpose in which torch's decomposition of a linear layer wraps its weight."""
+    """Whether the node is the transpose in which torch's decomposition of a linear layer wraps its weight."""
     name = name_of(node.target)
     return name == "t.default" or (name == "permute.default" and list(node.args[1]) == [1, 0])  # pyright: ignore
 

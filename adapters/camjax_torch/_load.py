@@ -24,20 +24,21 @@ def load(
     """A file of PyTorch weights as a camjax model; nothing in the file is executed.
 
     Args:
-        path: a program of `torch.export.save` (`.pt2`), or a `state_dict`: `.safetensors`, or what `torch.save` wrote
-            (`.pth`, `.pt`, `.th`, ...). Usual containers (`state_dict`, `model`, averaged weights) and prefixes (`module.`,
-            `model.`) are undone.
-        arch: what the weights belong to, for a `state_dict`: `"torchvision:resnet50"`, `"timm:vit_tiny_patch16_224"`, or
-            the bare name (torchvision's, else timm's), built with as many classes as the weights have; or a module, which
-            stays as it is; or a function that makes one.
+        path: a program of `torch.export.save` (`.pt2`), or a `state_dict`: `.safetensors`, or what
+            `torch.save` wrote (`.pth`, `.pt`, `.th`, ...). Usual containers (`state_dict`, `model`,
+            averaged weights) and prefixes (`module.`, `model.`) are undone.
+        arch: what the weights belong to, for a `state_dict`: `"torchvision:resnet50"`,
+            `"timm:vit_tiny_patch16_224"`, or the bare name (torchvision's, else timm's), built with as many
+            classes as the weights have; or a module, which stays as it is; or a function that makes one.
         example: an input, as for `from_torch`; the architectures of the zoos know their own.
-        labels: the names of the classes; by default those of the zoo's architecture where the number of classes agrees.
+        labels: the names of the classes; by default those of the zoo's architecture where the number of
+            classes agrees.
         preprocess: how a picture becomes an input; by default the zoo's own configuration.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file would run code, is damaged, or its weights do not fit the architecture (missing, unexpected
-            and misshapen ones are listed, as torch does).
+        ValueError: the file would run code, is damaged, or its weights do not fit the architecture
+            (missing, unexpected and misshapen ones are listed, as torch does).
         NotImplementedError: operations that no JAX function is known for.
 
     Example:
@@ -50,7 +51,9 @@ def load(
     path = _checkpoint.existing_file(path)
     if path.suffix == ".pt2":
         if arch is not None:
-            raise ValueError(f"load: {path} is a whole program and needs no architecture; leave arch out, got {arch!r}.")
+            raise ValueError(
+                f"load: {path} is a whole program and needs no architecture; leave arch out, got {arch!r}."
+            )
         return from_exported(_read_program(path), labels=labels, preprocess=preprocess)
     if arch is None:
         raise ValueError(
@@ -64,8 +67,8 @@ def load(
     module = copy.deepcopy(arch) if isinstance(arch, torch.nn.Module) else arch()
     if example is None:
         raise ValueError(
-            f"load: example is needed to convert a {type(module).__name__}: a tensor of the input's shape with the batch axis "
-            "first, for example torch.zeros(1, 3, 224, 224)."
+            f"load: example is needed to convert a {type(module).__name__}: a tensor of the input's shape "
+            "with the batch axis first, for example torch.zeros(1, 3, 224, 224)."
         )
     zoo.load_weights(module, state, str(path))
     return from_torch(module, example, labels=labels, preprocess=preprocess)
@@ -74,7 +77,8 @@ def load(
 def _read_program(path: Path) -> torch.export.ExportedProgram:
     try:
         return torch.export.load(path)
-    except Exception as error:  # torch names no exception for a file that is not one of its programs
+    except Exception as error:  # torch names no exception for a file that is not a program
         raise ValueError(
-            f"load: {path} is damaged or is not a program of torch.export.save: {_checkpoint.first_line(error)}"
+            f"load: {path} is damaged or is not a program of torch.export.save: "
+            f"{_checkpoint.first_line(error)}"
         ) from error

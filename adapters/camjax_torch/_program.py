@@ -1,4 +1,4 @@
-"""The converted function: a list of steps, each one operation of the table inside the scopes of its modules."""
+"""The converted function: steps, each an operation of the table inside the scopes of its modules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from jaxtyping import Array
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Ref:
     """An argument that is the value of an earlier step, a parameter or an input, by name."""
@@ -24,7 +23,7 @@ class Ref:
 
 @dataclasses.dataclass(frozen=True)
 class Turned:
-    """An argument that is a kernel in torch's layout (computed, or used in another way too), turned where it is used."""
+    """A kernel argument in torch's layout (computed, or also used otherwise), turned at its use."""
 
     name: str
     order: tuple[int, ...]
@@ -49,7 +48,8 @@ class Step:
 class Program:
     """`program(params, x)` evaluates the steps. It holds no weights, and is equal to itself alone.
 
-    `inputs`: the structure of `x`, with the name of each input in its place; `outputs`: a tree of `Ref`s and constants.
+    `inputs`: the structure of `x`, with the name of each input in its place; `outputs`: a tree of `Ref`s
+    and constants.
     """
 
     steps: tuple[Step, ...]
@@ -62,8 +62,8 @@ class Program:
         names, structure = jax.tree.flatten(self.inputs)
         if jax.tree.structure(x) != structure:
             raise ValueError(
-                f"x: the module was converted with an example of the structure {structure}, got {jax.tree.structure(x)}; "
-                "pass the same structure."
+                f"x: the module was converted with an example of the structure {structure}, got "
+                f"{jax.tree.structure(x)}; pass the same structure."
             )
         values: dict[str, Any] = {name: params[name] for name in self.parameters}
         values.update(zip(names, jax.tree.leaves(x), strict=True))

@@ -23,7 +23,9 @@ def translate(exported: ExportedProgram) -> Program:
     graph = exported.graph
     same = in_place_writes(graph)
     if same is None:
-        raise NotImplementedError("from_torch: torch left a write through a view in the graph, which has no pure form.")
+        raise NotImplementedError(
+            "from_torch: torch left a write through a view in the graph, which has no pure form."
+        )
     specs = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
     stored, silent = stored_orders(graph), computes_nothing(graph)
     names: dict[Node, str] = {}
@@ -42,9 +44,12 @@ def translate(exported: ExportedProgram) -> Program:
     return Program(tuple(steps), tuple(parameters), inputs, _outputs(exported, names))
 
 
-def _step(node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int, ...]], marker: bool) -> Step:
+def _step(
+    node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int, ...]], marker: bool
+) -> Step:
     args, kwargs = _named(list(node.args), names), _named(dict(node.kwargs), names)
-    operation = TABLE.get(name_of(node.target), node.target)  # the rest is Python's arithmetic on axis lengths
+    # what is not in the table is Python's arithmetic on axis lengths
+    operation: Any = TABLE.get(name_of(node.target), node.target)
     order = kernel_order(node)
     if order is not None and node.args[1] not in stored:
         args[1] = Turned(args[1].name, order)
@@ -72,7 +77,8 @@ def _outputs(exported: ExportedProgram, names: Mapping[Node, str]) -> Any:
         for argument, spec in zip(output.args[0], exported.graph_signature.output_specs, strict=True)  # pyright: ignore
         if spec.kind is OutputKind.USER_OUTPUT
     ]
-    return _plain(exported.call_spec.out_spec.unflatten(leaves))
+    structure = exported.call_spec.out_spec
+    return leaves if structure is None else _plain(structure.unflatten(leaves))
 
 
 def _plain(tree: Any) -> Any:

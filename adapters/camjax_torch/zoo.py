@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jax
 import torch
 
 import camjax
@@ -34,7 +35,8 @@ def build(spec: str, weights: str | Path | None = None, pretrained: bool = False
     """A network of torchvision or timm as a camjax model, with its own preprocessing and class names.
 
     Args:
-        spec: `"torchvision:resnet50"`, `"timm:vit_tiny_patch16_224"`, or the bare name (torchvision's, else timm's).
+        spec: `"torchvision:resnet50"`, `"timm:vit_tiny_patch16_224"`, or the bare name (torchvision's, else
+            timm's).
         weights: a file of weights, as for `camjax_torch.load`; without one the weights are random.
         pretrained: the zoo's own weights, which the zoo downloads.
 
@@ -44,7 +46,9 @@ def build(spec: str, weights: str | Path | None = None, pretrained: bool = False
         ImportError: the zoo is not installed.
     """
     if weights is not None and pretrained:
-        raise ValueError("build: weights and pretrained=True exclude each other; give the file, or let the zoo download.")
+        raise ValueError(
+            "build: weights and pretrained=True exclude each other; give a file, or let the zoo download."
+        )
     found = entry(spec)
     if weights is None:
         return convert(found, pretrained=pretrained)
@@ -73,13 +77,15 @@ def convert(
     if example is None:
         example = torch.zeros(2, len(preprocess.mean), *preprocess.size)
     model = from_torch(module, example, labels=labels, preprocess=preprocess)
-    return model if labels is not None else dataclasses.replace(model, labels=_if_they_fit(own_labels, model, example))
+    if labels is not None:
+        return model
+    return dataclasses.replace(model, labels=_if_they_fit(own_labels, model, example))
 
 
-def _if_they_fit(labels: tuple[str, ...] | None, model: camjax.Model, example: torch.Tensor) -> tuple[str, ...] | None:
+def _if_they_fit(
+    labels: tuple[str, ...] | None, model: camjax.Model, example: torch.Tensor
+) -> tuple[str, ...] | None:
     """The zoo's labels where the network has as many outputs."""
-    import jax
-
     outputs = jax.eval_shape(model, jax.ShapeDtypeStruct(tuple(example.shape), "float32"))
     shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(outputs)]
     return labels if labels is not None and shapes[:1] == [(len(labels),)] else None
@@ -91,12 +97,14 @@ def load_weights(module: torch.nn.Module, state: _checkpoint.StateDict, origin: 
         module.load_state_dict(_checkpoint.fit_keys(state, module.state_dict()))
     except RuntimeError as error:
         raise ValueError(
-            f"load: the weights in {origin} are not those of a {type(module).__name__}; is arch right?\n{error}"
+            f"load: the weights in {origin} are not those of a {type(module).__name__}; is arch "
+            f"right?\n{error}"
         ) from error
 
 
 def _classes_in(state: _checkpoint.StateDict, found: Entry) -> int | None:
-    """How many classes the weights were trained for, where it is not the number of the architecture's default.
+    """How many classes the weights were trained for, where it is not the number of the architecture's
+    default.
 
     The shapes are compared to those of the default network, made without memory on torch's meta device.
     """
@@ -106,7 +114,10 @@ def _classes_in(state: _checkpoint.StateDict, found: Entry) -> int | None:
     other = [
         (len(state[key]), len(tensor))
         for key, tensor in default.items()
-        if key in state and state[key].ndim and state[key].shape != tensor.shape and state[key].shape[1:] == tensor.shape[1:]
+        if key in state
+        and state[key].ndim
+        and state[key].shape != tensor.shape
+        and state[key].shape[1:] == tensor.shape[1:]
     ]
     # the heads (auxiliary ones too) are all that differs, and in the number of rows alone
     return other[0][0] if len(set(other)) == 1 else None
@@ -117,7 +128,10 @@ def entry(spec: str) -> Entry:
     zoo, separator, name = spec.rpartition(":")
     zoos = {"torchvision": _torchvision_entry, "timm": _timm_entry}
     if separator and zoo not in zoos:
-        raise ValueError(f"arch: no zoo {zoo!r} (in {spec!r}); there are {', '.join(zoos)}: for example torchvision:resnet50.")
+        raise ValueError(
+            f"arch: no zoo {zoo!r} (in {spec!r}); there are {', '.join(zoos)}: for example "
+            "torchvision:resnet50."
+        )
     known: list[str] = []
     for candidate in [zoo] if separator else zoos:
         try:
@@ -130,9 +144,15 @@ def entry(spec: str) -> Entry:
             return found
         known += [f"{candidate}:{other}" for other in names]
     close = [
-        full for full in known if full.partition(":")[2] in difflib.get_close_matches(name, [k.partition(":")[2] for k in known])
+        full
+        for full in known
+        if full.partition(":")[2] in difflib.get_close_matches(name, [k.partition(":")[2] for k in known])
     ]
-    hint = f"did you mean {', '.join(close)}?" if close else "torchvision.models.list_models() and timm.list_models() list them."
+    hint = (
+        f"did you mean {', '.join(close)}?"
+        if close
+        else "torchvision.models.list_models() and timm.list_models() list them."
+    )
     raise ValueError(f"arch: no architecture {name!r} in {zoo or 'torchvision or timm'}; {hint}")
 
 
@@ -149,9 +169,10 @@ _library: torch.library.Library | None = None
 def import_torchvision() -> ModuleType:
     """torchvision, also where its compiled operators cannot be loaded.
 
-    Beside a torch that was built by somebody else (CPU builds, for one) torchvision's compiled operators do not load, and
-    its import stops at the first of them that it describes: "operator torchvision::nms does not exist". The networks do
-    not use them; that the names exist is enough, so they are declared here, and only after that very error.
+    Beside a torch that was built by somebody else (CPU builds, for one) torchvision's compiled operators do
+    not load, and its import stops at the first of them that it describes: "operator torchvision::nms does
+    not exist". The networks do not use them; that the names exist is enough, so they are declared here, and
+    only after that very error.
     """
     global _library
     try:
@@ -177,7 +198,9 @@ def _torchvision_entry(name: str) -> tuple[Entry | None, list[str]]:
         options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
         if name in ("inception_v3", "googlenet") and not pretrained:
             options["init_weights"] = False  # their own initialisation takes minutes
-        return _download(lambda: models.get_model(name, weights=default if pretrained else None, **options), name)
+        return _download(
+            lambda: models.get_model(name, weights=default if pretrained else None, **options), name
+        )
 
     def describe(module: torch.nn.Module) -> tuple[camjax.Preprocess, tuple[str, ...] | None]:
         transform = default.transforms()
@@ -235,5 +258,6 @@ def _download(make: Callable[[], torch.nn.Module], name: str) -> torch.nn.Module
             return make()
     except OSError as error:
         raise ConnectionError(
-            f"build: the pretrained weights of {name} cannot be downloaded ({_checkpoint.first_line(error)}); pass a file with weights=."
+            f"build: the pretrained weights of {name} cannot be downloaded "
+            f"({_checkpoint.first_line(error)}); pass a file with weights=."
         ) from error

@@ -1,11 +1,16 @@
 """ATen operations as JAX functions, by kind."""
 
-from camjax_torch.ops import (
-    convolution as convolution,
-    elementwise as elementwise,
-    linalg as linalg,
-    normalisation as normalisation,
-    resize as resize,
-    shape as shape,
-)
-from camjax_torch.ops._table import IDENTITIES as IDENTITIES, TABLE as TABLE, name_of as name_of
+from camjax_torch.ops import convolution, elementwise, linalg, normalisation, resize, shape
+from camjax_torch.ops._table import IDENTITIES, TABLE, name_of
+
+__all__ = [
+    "IDENTITIES",
+    "TABLE",
+    "convolution",
+    "elementwise",
+    "linalg",
+    "name_of",
+    "normalisation",
+    "resize",
+    "shape",
+]

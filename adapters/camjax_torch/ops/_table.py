@@ -9,7 +9,7 @@ Operation = Callable[..., Any]
 F = TypeVar("F", bound=Operation)
 
 TABLE: dict[str, Operation] = {}
-"""Operations by name, `"add.Tensor"`; the arguments of each function are those of the ATen schema, in its order."""
+"""Operations by name, `"add.Tensor"`; each function takes the arguments of the ATen schema, in its order."""
 
 IDENTITIES: set[str] = set()
 """The operations that, in evaluation, hand over their first argument unchanged."""
@@ -31,9 +31,11 @@ def op(*names: str, identity: bool = False) -> Callable[[F], F]:
 
 
 def name_of(target: Any) -> str:
-    """The table's name of a graph node's target: `aten.add_.Tensor` and `aten.add.Tensor` are both `add.Tensor`.
+    """The table's name of a graph node's target: `aten.add_.Tensor` and `aten.add.Tensor` are both
+    `add.Tensor`.
 
-    The in-place form of an operation computes the same values; which value it replaces is not the table's business.
+    The in-place form of an operation computes the same values; which value it replaces is not the table's
+    business.
     """
     text = str(target)
     if not text.startswith("aten."):

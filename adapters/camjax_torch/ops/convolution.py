@@ -1,4 +1,4 @@
-"""Convolution and pooling. Images are [batch, channel, *space]; kernels arrive in Flax layout, [*space, in, out]."""
+"""Convolution and pooling. Images: [batch, channel, *space]; kernels in Flax layout, [*space, in, out]."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
 Size = int | Sequence[int]
+Axes = tuple[int, ...]
 
 
 def _per_axis(value: Size, axes: int) -> tuple[int, ...]:
@@ -80,7 +81,8 @@ def convolution(x, kernel, bias, stride, padding, dilation, transposed, output_p
 def conv_transpose(x, kernel, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
     """The transpose of `conv` (its gradient): the image is dilated by `stride`, the kernel turned round.
 
-    `kernel` is torch's [in, out / groups, *space] with the space axes brought to the front: [*space, in, out / groups].
+    `kernel` is torch's [in, out / groups, *space] with the space axes brought to the front: [*space, in,
+    out / groups].
     """
     axes = kernel.ndim - 2
     stride, pad, extra, dilation = (_per_axis(v, axes) for v in (stride, padding, output_padding, dilation))
@@ -102,7 +104,7 @@ def conv_transpose(x, kernel, bias=None, stride=1, padding=0, output_padding=0, 
 
 
 def _window_padding(
-    space: Sequence[int], kernel: Size, stride: Size, padding: Size, dilation: Size, ceil_mode: bool
+    space: Axes, kernel: Axes, stride: Axes, padding: Axes, dilation: Axes, ceil_mode: bool
 ) -> list[tuple[int, int]]:
     """(before, after) per space axis such that the windows are those of torch, `ceil_mode` included."""
     result = []
@@ -119,7 +121,12 @@ def _windows(ndim: int, kernel_size, stride, padding, dilation) -> tuple[tuple[i
     """Kernel, stride (the kernel, where none is given), padding and dilation for each space axis."""
     axes = ndim - 2
     kernel = _per_axis(kernel_size, axes)
-    return kernel, _per_axis(stride, axes) if stride else kernel, _per_axis(padding, axes), _per_axis(dilation, axes)
+    return (
+        kernel,
+        _per_axis(stride, axes) if stride else kernel,
+        _per_axis(padding, axes),
+        _per_axis(dilation, axes),
+    )
 
 
 def _pool(x, init, reduce, kernel_size, stride, padding, dilation, ceil_mode):
@@ -142,8 +149,8 @@ def max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
     """The largest value of each window; the padding never wins."""
     lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     y = _pool(x, np.asarray(lowest, x.dtype), lax.max, kernel_size, stride, padding, dilation, ceil_mode)
-    # XLA's CPU backend fuses the windows into a small matrix product that follows and computes each of them once per
-    # output column: VGG's head ran 20 times slower
+    # XLA's CPU backend fuses the windows into a small matrix product that follows and computes each of them
+    # once per output column: VGG's head ran 20 times slower
     return lax.optimization_barrier(y)
 
 
@@ -184,7 +191,7 @@ def _counts(shape, kernel_size, stride, padding, ceil_mode, include_pad) -> np.n
 
 
 def _bins(size: int, out: int) -> np.ndarray:
-    """Row o averages the o-th of `out` bins that cover `size` elements (torch's adaptive pooling), [out, size]."""
+    """Row o averages the o-th of the `out` bins of adaptive pooling over `size` elements, [out, size]."""
     matrix = np.zeros((out, size), np.float32)
     for o in range(out):
         start, stop = o * size // out, math.ceil((o + 1) * size / out)
@@ -216,12 +223,14 @@ def adaptive_avg_pool(x, output_size):
 
 @op("adaptive_max_pool1d.default", "adaptive_max_pool2d.default", "adaptive_max_pool3d.default")
 def adaptive_max_pool(x, output_size):
-    """The largest value of each of `output_size` nearly equal bins (and, as in torch, a place for the indices)."""
+    """The largest value of each of `output_size` nearly equal bins (and a place for the indices)."""
     lead = x.ndim - len(output_size)
     for axis, out in enumerate(output_size, start=lead):
         size = x.shape[axis]
         bins = [
-            lax.slice_in_dim(x, o * size // out, math.ceil((o + 1) * size / out), axis=axis).max(axis, keepdims=True)
+            lax.slice_in_dim(x, o * size // out, math.ceil((o + 1) * size / out), axis=axis).max(
+                axis, keepdims=True
+            )
             for o in range(out)
         ]
         x = jnp.concatenate(bins, axis)

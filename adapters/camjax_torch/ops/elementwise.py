@@ -24,9 +24,10 @@ _enter_all(
     {
         "relu": jax.nn.relu, "relu6": jax.nn.relu6, "silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid,
         "hardswish": jax.nn.hard_swish, "hardsigmoid": jax.nn.hard_sigmoid, "mish": jax.nn.mish,
-        "softsign": jax.nn.soft_sign, "log_sigmoid": jax.nn.log_sigmoid, "selu": jax.nn.selu, "tanh": jnp.tanh,
-        "exp": jnp.exp, "expm1": jnp.expm1, "log": jnp.log, "log1p": jnp.log1p, "log2": jnp.log2, "sqrt": jnp.sqrt,
-        "rsqrt": lax.rsqrt, "sin": jnp.sin, "cos": jnp.cos, "erf": lax.erf, "abs": jnp.abs, "neg": jnp.negative,
+        "softsign": jax.nn.soft_sign, "log_sigmoid": jax.nn.log_sigmoid, "selu": jax.nn.selu,
+        "tanh": jnp.tanh, "exp": jnp.exp, "expm1": jnp.expm1, "log": jnp.log, "log1p": jnp.log1p,
+        "log2": jnp.log2, "sqrt": jnp.sqrt, "rsqrt": lax.rsqrt, "sin": jnp.sin, "cos": jnp.cos,
+        "erf": lax.erf, "abs": jnp.abs, "neg": jnp.negative,
         "sign": jnp.sign, "floor": jnp.floor, "ceil": jnp.ceil, "round": jnp.round, "trunc": jnp.trunc,
         "reciprocal": jnp.reciprocal, "square": jnp.square, "maximum": jnp.maximum, "minimum": jnp.minimum,
         "logical_not": jnp.logical_not, "logical_and": jnp.logical_and, "logical_or": jnp.logical_or,
@@ -36,13 +37,16 @@ _enter_all(
 _enter_all(
     {
         "mul": operator.mul, "remainder": jnp.remainder, "fmod": jnp.fmod, "pow": operator.pow,
-        "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
-        "bitwise_and": operator.and_, "bitwise_or": operator.or_, "__and__": operator.and_, "__or__": operator.or_,
+        "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le,
+        "gt": operator.gt, "ge": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
+        "__and__": operator.and_, "__or__": operator.or_,
     },
     ("Tensor", "Scalar"),
 )  # fmt: skip
 _enter_all({"pow": operator.pow}, ("Tensor_Tensor", "Tensor_Scalar"))
-_enter_all({"floor_divide": operator.floordiv, "true_divide": operator.truediv}, ("default", "Tensor", "Scalar"))
+_enter_all(
+    {"floor_divide": operator.floordiv, "true_divide": operator.truediv}, ("default", "Tensor", "Scalar")
+)
 
 
 @op("add.Tensor", "add.Scalar")

@@ -1,4 +1,4 @@
-"""Normalisation, in evaluation: the statistics of batch normalisation are given, the others are the input's own."""
+"""Normalisation in evaluation: batch normalisation has its statistics, the others take the input's own."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def batch_norm(x, weight, bias, mean, var, training, momentum, eps, cudnn_enable
     """(x - mean) / sqrt(var + eps) * weight + bias, per channel."""
     if training or mean is None:
         raise NotImplementedError(
-            "camjax_torch: a batch normalisation without running statistics (track_running_stats=False) takes those of "
-            "the batch, so the map of one picture would depend on the others; convert a module that has statistics."
+            "from_torch: a batch normalisation without running statistics (track_running_stats=False) takes "
+            "those of the batch, so the map of one picture would depend on the others; give it running "
+            "statistics."
         )
     return _batch_norm(x, weight, bias, mean, var, eps)
 

@@ -49,7 +49,9 @@ def _cubic_taps(position: np.ndarray, size: int) -> list[tuple[np.ndarray, np.nd
 def _interpolate(x, taps, output_size, align_corners, factors):
     """One axis after the other: a product with the matrix [out, in] of its taps' weights."""
     factors = factors or [None] * (x.ndim - 2)
-    for axis, (out, factor) in enumerate(zip(_output_sizes(x.shape[2:], output_size, factors), factors, strict=True), 2):
+    for axis, (out, factor) in enumerate(
+        zip(_output_sizes(x.shape[2:], output_size, factors), factors, strict=True), 2
+    ):
         size = x.shape[axis]
         matrix = np.zeros((out, size))
         for column, weight in taps(_positions(size, out, align_corners, factor), size):
@@ -74,7 +76,9 @@ def upsample_bicubic(x, output_size, align_corners, scale_factors):
 def upsample_nearest(x, output_size, scale_factors):
     """The element at the floor of each sample's position."""
     factors = scale_factors or [None] * (x.ndim - 2)
-    for axis, (out, factor) in enumerate(zip(_output_sizes(x.shape[2:], output_size, factors), factors, strict=True), 2):
+    for axis, (out, factor) in enumerate(
+        zip(_output_sizes(x.shape[2:], output_size, factors), factors, strict=True), 2
+    ):
         size = x.shape[axis]
         # float32, as torch computes it: the floor depends on it
         scale = np.float32(1 / factor) if factor else np.float32(size) / np.float32(out)

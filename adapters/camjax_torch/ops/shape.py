@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import torch
 from jax import lax
 
 from camjax_torch.ops._table import op
@@ -289,9 +291,9 @@ def meshgrid(tensors, *, indexing):
 def to(x, dtype=None, *_, **options):
     """X in another dtype; devices and memory formats mean nothing here."""
     dtype = options.get("dtype", dtype)
-    if hasattr(dtype, "shape"):  # another array, whose dtype is meant
+    if isinstance(dtype, jax.Array):  # whose dtype is meant
         return x.astype(dtype.dtype)
-    return x if not dtype or isinstance(dtype, bool) else x.astype(jax_dtype(dtype))
+    return x.astype(jax_dtype(dtype)) if isinstance(dtype, torch.dtype) else x
 
 
 @op("full.default")
