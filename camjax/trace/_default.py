@@ -61,7 +61,7 @@ def contracted(value: Value, use: Uses, grids: Grids) -> bool:
         at, dim = queue.pop()
         for number in use.readers[at]:
             if number == -1:
-                return False
+                continue  # handed out beside the class scores, as pooled features are
             equation = grids.equations[number]
             if equation.name in ("conv_general_dilated", "dot_general"):
                 verdict = _weight_sums(equation, at, dim, grids)

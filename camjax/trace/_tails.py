@@ -90,6 +90,8 @@ class _Finder:
             return self._softmax(e) or self._sigmoid(e)
         if e.name == "exp" and (inner := self._log_softmax(self.back(e.inputs[0])[1])):
             return Tail("softmax", inner.logits)
+        if e.name == "log" and (inner := self.tail(self.back(e.inputs[0], _MOVES | _CLIPS)[1])):
+            return Tail(f"log-{inner.kind}", inner.logits) if not inner.kind.startswith("log") else None
         return self._log_softmax(atom)
 
     def _softmax(self, e: Equation) -> Tail | None:
