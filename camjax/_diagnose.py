@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from camjax._example import class_scores
 from camjax._explanation import Explanation, Status
 from camjax._split import Split
-from camjax._target import logits
 
 
 def check(
@@ -36,7 +36,7 @@ def check(
         return
     if (where := _where(status, Status.BAD_TARGET)).size:
         got = sorted({int(c) for c in np.asarray(explanation.target)[tuple(where.T)]})
-        n = _classes(split, params, x)
+        n = class_scores(split, params, x).shape[0]
         raise ValueError(
             f"target: got class {', '.join(map(str, got))} for {_examples(where)}, but the model has {n} classes; expected "
             f"indices from 0 to {n - 1}."
@@ -95,16 +95,3 @@ def _examples(where: np.ndarray) -> str:
     numbers = sorted({int(n) for n in where[:, 0]})
     text = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
     return f"example{'s' if len(numbers) > 1 else ''} {text}"
-
-
-def _classes(split: Split, params: Any, x: Any) -> int:
-    def scores(params: Any, x: Any) -> Any:
-        one = jax.tree.map(lambda leaf: leaf[:1], x)
-        outputs = split.head(params, *split.features(params, one))
-        leaves, tree = jax.tree.flatten(outputs)
-        batched = split.batched or (True,) * len(leaves)
-        return logits(
-            tree.unflatten([leaf[0] if b else leaf for leaf, b in zip(leaves, batched, strict=True)])
-        )
-
-    return jax.eval_shape(scores, params, x).shape[0]

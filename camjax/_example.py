@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from camjax._axes import Axes
 from camjax._split import Split
-from camjax._target import Target
+from camjax._target import Target, logits
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -47,11 +47,11 @@ class Example:
 
     def outputs(self, maps: Float[Array, "*space C"]) -> Any:
         """The model's outputs with `maps` planted at the layer; the head runs, the backbone does not."""
-        return self._unbatched(self.split.head(self.params, self.axes.plant(maps, self.value), self.rest))
+        return self.split.unbatched(self.split.head(self.params, self.axes.plant(maps, self.value), self.rest))
 
     def outputs_for(self, x: Any) -> Any:
         """The model's outputs for another input, in the scores that the head gives."""
-        return self._unbatched(self.split.head(self.params, *self.split.features(self.params, _batched(x))))
+        return self.split.unbatched(self.split.head(self.params, *self.split.features(self.params, _batched(x))))
 
     def input_size(self) -> tuple[int, ...]:
         """The sizes of the input's axes that the layer's space axes come from."""
@@ -65,11 +65,6 @@ class Example:
             f"size: it is not known which axes of the input, {list(shape)} per example, the layer's grid "
             f"{list(axes.grid)} comes from; pass size= (or None for no heatmap), or input_dims= within axes=."
         )
-
-    def _unbatched(self, outputs: Any) -> Any:
-        leaves, tree = jax.tree.flatten(outputs)
-        batched = self.split.batched or (True,) * len(leaves)
-        return tree.unflatten([leaf[0] if b else leaf for leaf, b in zip(leaves, batched, strict=True)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +96,22 @@ class Linearised:
         return s, self._pull(cotangents(jnp.ones_like(s))[0])[0]
 
 
+def class_scores(split: Split, params: Any, x: Any) -> jax.ShapeDtypeStruct:
+    """The shape and dtype of one example's class scores, found without running anything."""
+
+    def scores(params: Any, x: Any) -> Any:
+        return logits(split.unbatched(split.head(params, *split.features(params, x))))
+
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
+    return jax.eval_shape(scores, params, one)
+
+
 def wide(tree: Any) -> Any:
     """Every floating leaf in float32 or wider: half-precision models are explained, not summed, in halves."""
 
     def one(leaf: Any) -> Any:
-        if jnp.issubdtype(leaf.dtype, jnp.floating):
-            return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
-        return leaf
+        narrow = jnp.issubdtype(leaf.dtype, jnp.floating) and jnp.finfo(leaf.dtype).bits < 32
+        return leaf.astype(jnp.float32) if narrow else leaf
 
     return jax.tree.map(one, tree)
 

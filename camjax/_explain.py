@@ -82,7 +82,7 @@ def explain(
     options = Options.checked(size, normalize, upsampling, scores, chunk)
     _validate.check_method(method)
     _validate.check_key(method, key)
-    _validate.check_ids(ids, batch)
+    ids = _validate.check_ids(ids, batch)
     cut = split(model, x, layer, axes=axes, scores=scores)
     bound, keep = as_target(target, model.labels, batch)
     options = options.of(cut, keep)

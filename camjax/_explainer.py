@@ -80,7 +80,7 @@ def explainer(
         _check_like("x", _like(x, 1), example, "one example")
         _check_like("model", _like(model.params, 0), weights, "the parameters")
         _validate.check_key(method, key)
-        _validate.check_ids(ids, batch)
+        ids = _validate.check_ids(ids, batch)
         bound, _ = as_target(target, model.labels, batch)
         return explain_batch(cut, method, options, model.params, x, bound, ids, key)
 

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
+
 from camjax._axes import Axes
 
 
@@ -74,3 +76,9 @@ class Split:
                 f"shape {shape}, which has no space axis; name an earlier layer, or say the layout with axes=."
             )
         return Axes.of(shape, space=tuple(range(1, len(shape) - 1)), channel=len(shape) - 1)
+
+    def unbatched(self, outputs: Any) -> Any:
+        """The head's outputs for a batch of one, as those of the one example: no batch axis."""
+        leaves, tree = jax.tree.flatten(outputs)
+        batched = self.batched or (True,) * len(leaves)
+        return tree.unflatten([leaf[0] if has else leaf for leaf, has in zip(leaves, batched, strict=True)])

@@ -131,12 +131,13 @@ def check_choice(name: str, got: Any, known: Sequence[Any]) -> None:
         raise ValueError(f"{name}: got {got!r}, expected one of {', '.join(map(repr, known))}.")
 
 
-def check_ids(ids: Any, batch: int) -> None:
-    """That every example has one integer id."""
+def check_ids(ids: Any, batch: int) -> Any:
+    """The examples' ids as an array, one integer for each; None stays None."""
     if ids is None:
-        return
-    shape, dtype = jnp.shape(ids), jnp.asarray(ids).dtype
-    if shape != (batch,) or not jnp.issubdtype(dtype, jnp.integer):
+        return None
+    array = ids if isinstance(ids, jax.Array) else np.asarray(ids)
+    if array.shape != (batch,) or not jnp.issubdtype(array.dtype, jnp.integer):
         raise ValueError(
-            f"ids: got {dtype}{list(shape)}, expected one integer per example: shape ({batch},)."
+            f"ids: got {array.dtype}{list(array.shape)}, expected one integer per example: shape ({batch},)."
         )
+    return array
