@@ -44,7 +44,8 @@ def check_golden(name, picture):
     picture, path = picture.convert("RGB"), GOLDEN / f"{name}.png"
     if os.environ.get("CAMJAX_GOLDEN") == "write":
         picture.save(path, optimize=True)
-    expected, got = np.asarray(Image.open(path).convert("RGB"), float), np.asarray(picture, float)
+    with Image.open(path) as golden:
+        expected, got = np.asarray(golden.convert("RGB"), float), np.asarray(picture, float)
     assert got.shape == expected.shape
     difference = np.abs(got - expected)
     assert difference.mean() < 1  # the outlines of letters differ a little between FreeType's releases

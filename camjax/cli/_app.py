@@ -87,9 +87,9 @@ def explain(
 ) -> None:
     """Draw where a model saw each class, one panel per picture, and print its predictions."""
     with one_message():
-        from camjax.cli._engine import Question
         from camjax.cli._explain import Output, run
         from camjax.cli._prepare import Overrides
+        from camjax.cli._question import Question
 
         overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
         question = Question(model, weights, layer, method, target or ["top:2"], scores, overrides)

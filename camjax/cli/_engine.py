@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,23 +13,11 @@ from camjax import targets
 from camjax._layers import better_layer
 from camjax.cli import _models, _prepare, _target
 from camjax.cli._errors import UsageError
+from camjax.cli._question import Question
 from camjax.methods import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """What is asked of every picture."""
-
-    spec: str
-    weights: Path | None
-    layer: str | None
-    method: str
-    targets: Sequence[str]
-    scores: str
-    prepare: _prepare.Overrides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +64,8 @@ class Engine:
         )
         self.title = METHODS[method].__name__
         self.layer = self._split.name
+        # Of scores before a sigmoid, or after whatever the model ends with, no softmax is taken.
+        self._normal = question.scores == "logits" and self._split.tail != "sigmoid"
         # Exponentials of scores, divided by their sum, are probabilities only where the model says so.
         self.probability = "probability" if self._split.tail == "softmax" else "softmax"
 
@@ -113,7 +102,7 @@ class Engine:
             classes=classes,
             names=[self.name(int(c)) for c in classes],
             scores=scores[:-2],
-            probabilities=None if self._split.tail == "sigmoid" else probabilities[:-2],
+            probabilities=probabilities[:-2] if self._normal else None,
             predicted=predicted,
             predicted_name=self.name(predicted),
             heatmap=np.asarray(result.heatmap)[:-2],

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from camjax import images, plot
 from camjax.cli import _inputs, _report
-from camjax.cli._engine import Answer, Engine, Question
 from camjax.cli._errors import OK, SOME_FAILED
 from camjax.cli._inputs import Source
+from camjax.cli._question import Question
+
+if TYPE_CHECKING:
+    from camjax.cli._engine import Answer, Engine
 
 TILE = 320  # pixels of the longer side of each picture on a panel
 
@@ -55,6 +58,8 @@ def run(paths: Sequence[Path], question: Question, output: Output) -> int:
         inputs = _inputs.Inputs([Source(Path("picture"), "picture")], [], 0)
     _inputs.prepare(output.out)
     output.check()
+    from camjax.cli._engine import Engine  # and with it jax, once nothing else can be wrong
+
     engine = Engine(question)
     report = _report.Report(engine, len(inputs.sources))
     for path, reason in inputs.failures:

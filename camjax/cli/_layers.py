@@ -17,6 +17,6 @@ def table(spec: str, weights: Path | None, overrides: _prepare.Overrides) -> str
     Raises:
         UsageError, ValueError, ImportError: when there is no such model, or it does not take the input.
     """
-    model = _models.build(spec, weights)
+    model = _models.build(spec, weights, trained=False)
     preprocess = _prepare.resolve(model.preprocess, overrides)
     return str(camjax.layers(model, jax.ShapeDtypeStruct(_prepare.shape(preprocess), np.float32)))

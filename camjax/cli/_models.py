@@ -21,8 +21,11 @@ KINDS = "testbed, torchvision:NAME, timm:NAME, torch:FILE.pt2, python:MODULE:FUN
 IMAGENET_CLASSES = 1000
 
 
-def build(spec: str, weights: Path | None) -> Model:
+def build(spec: str, weights: Path | None, *, trained: bool = True) -> Model:
     """The model that a SPEC stands for.
+
+    Without a file of weights, a network of a zoo gets the zoo's own, which the zoo downloads; or random
+    ones, where `trained` is False because only the network's structure matters.
 
     Raises:
         UsageError: when the SPEC is none, a file is missing, or the user's own function fails.
@@ -40,7 +43,7 @@ def build(spec: str, weights: Path | None) -> Model:
     if kind in ("torchvision", "timm", "torch", "python") and not name:
         raise UsageError(f"--model: {spec!r} says no name after {kind!r}; expected one of {KINDS}.")
     if kind in ("torchvision", "timm"):
-        return _zoo(spec, weights)
+        return _zoo(spec, weights, trained and weights is None)
     if kind == "torch":
         return _exported(Path(name), weights)
     if kind == "python":
@@ -65,16 +68,17 @@ def named(model: Model, classes: int) -> tuple[Model, str]:
             model,
             "class numbers only: ImageNet's names come from torchvision, which is not installed",
         )
-    from torchvision.models import ResNet18_Weights
+    from camjax_torch.zoo import import_torchvision
 
-    return dataclasses.replace(model, labels=tuple(ResNet18_Weights.DEFAULT.meta["categories"])), ""
+    weights = import_torchvision().models.ResNet18_Weights.DEFAULT
+    return dataclasses.replace(model, labels=tuple(weights.meta["categories"])), ""
 
 
-def _zoo(spec: str, weights: Path | None) -> Model:
+def _zoo(spec: str, weights: Path | None, pretrained: bool) -> Model:
     _need_torch(spec)
     from camjax_torch import zoo
 
-    return zoo.build(spec, weights=weights)
+    return zoo.build(spec, weights=weights, pretrained=pretrained)
 
 
 def _exported(path: Path, weights: Path | None) -> Model:
