@@ -170,9 +170,13 @@ class Traced:
             chosen = (
                 default(program, equations, use, grids, {p.value for p in named}) if grids.known else None
             )
-            visible = {v for r in program.regions.values() for v in r.outputs}
-            inside = {v for e in equations if e.regions for v in e.outputs}
-            self._analyses[key] = _Analysis(program, named, grids, frozenset(inside - visible), chosen)
+            hidden = frozenset(
+                v
+                for e in equations
+                for v in e.outputs
+                if any(v not in program.regions[r].outputs for r in e.regions)
+            )
+            self._analyses[key] = _Analysis(program, named, grids, hidden, chosen)
         return self._analyses[key]
 
     def _anonymous(self, value: Value) -> Place:
