@@ -24,6 +24,8 @@ def one_message() -> Iterator[None]:
     try:
         yield
     except (UsageError, ValueError, ImportError, OSError) as error:
+        if isinstance(error, ImportError) and error.name is not None:
+            raise  # raised by an import statement, not by somebody who explains what to install
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
         raise typer.Exit(USAGE) from error
