@@ -32,7 +32,8 @@ class Preprocess:
     interpolation: str = "bilinear"
 
 
-@dataclasses.dataclass(frozen=True)
+# Equal to itself only: arrays have no hash, and `jax.jit(model)` needs one.
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """A function `apply(params, x) -> outputs` together with its parameters.
 

@@ -271,6 +271,11 @@ class TwoInputs(nnx.Module):
         return scale * self.image(image).mean((1, 2)) + self.question(question)
 
 
+def test_a_model_can_be_jitted_as_the_function_that_it_is(net):
+    model = from_nnx(net)
+    np.testing.assert_allclose(jax.jit(model)(X), run(model, X), rtol=1e-5)
+
+
 def test_several_inputs_come_as_a_tuple_or_by_name():
     module, question = TwoInputs(nnx.Rngs(0)), jnp.ones((2, 7))
     expected = module(X, question, scale=2.0)
