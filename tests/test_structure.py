@@ -1,0 +1,194 @@
+"""What the compiled programs contain: one backbone, no backward pass of it, no copy of it per target."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import camjax
+from camjax._pipe import Options, explain_batch
+from camjax._target import as_target
+
+from . import models
+
+CLASSES, BATCH = 50, 4
+
+
+def features(params, x):
+    with jax.named_scope("stem"):
+        x = jax.nn.relu(models.conv(x, params["stem"]))
+    with jax.named_scope("body"):
+        x = jax.nn.relu(models.conv(x, params["body"], stride=2))
+    return x, None
+
+
+def head(params, A, rest):
+    with jax.named_scope("top"):
+        A = jax.nn.relu(models.conv(A, params["top"]))
+    return A.mean((1, 2)) @ params["fc"]
+
+
+def linear_head(params, A, rest):
+    return A.mean((1, 2)) @ params["body_fc"]
+
+
+def bypass_features(params, x):
+    x, _ = features(params, x)
+    return jax.nn.relu(models.conv(x, params["top"])), x
+
+
+def bypass_head(params, A, rest):
+    return (jnp.tanh(A) + rest[..., :1]).mean((1, 2)) @ params["fc"]
+
+
+HAND = camjax.Split(features, head)
+LINEAR = camjax.Split(features, linear_head)
+BYPASS = camjax.Split(bypass_features, bypass_head)
+
+
+def bypassed(params, x):
+    x, _ = features(params, x)
+    with jax.named_scope("branch"):
+        y = jax.nn.relu(models.conv(x, params["top"]))
+    return (jnp.tanh(y) + x[..., :1]).mean((1, 2)) @ params["fc"]
+
+
+@pytest.fixture(scope="module")
+def params():
+    keys = jax.random.split(jax.random.key(0), 5)
+    shapes = {
+        "stem": (3, 3, 3, 32),
+        "body": (3, 3, 32, 64),
+        "top": (3, 3, 64, 16),
+        "fc": (16, CLASSES),
+        "body_fc": (64, CLASSES),
+    }
+    return {name: jax.random.normal(k, shape) for k, (name, shape) in zip(keys, shapes.items(), strict=True)}
+
+
+@pytest.fixture(scope="module")
+def x():
+    return jax.random.normal(jax.random.key(1), (BATCH, 32, 32, 3))
+
+
+def flops(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
+
+
+def cost(split, params, x, target, method=None, chunk=10**6):
+    """The flops of the program that `explain` runs, without heatmaps."""
+    bound, _ = as_target(target, None, x.shape[0])
+    options = Options(size=None, chunk=chunk)
+    program = explain_batch.lower(split, method or camjax.GradCAM(), options, params, x, bound, None, None)
+    return program.compile().cost_analysis()["flops"]
+
+
+def put_together(split):
+    return lambda params, x: split.head(params, *split.features(params, x))
+
+
+def head_alone(split, params, x):
+    A, rest = jax.eval_shape(split.features, params, x)
+
+    def gradient(params, A, rest):
+        outputs, pull = jax.vjp(lambda A: split.head(params, A, rest), A)
+        return outputs, pull(jnp.ones_like(outputs))
+
+    return flops(gradient, params, A, rest)
+
+
+@pytest.mark.parametrize("method", [camjax.GradCAM(), camjax.HiResCAM(), camjax.LayerCAM()], ids=lambda m: type(m).__name__)
+def test_the_backbone_runs_once_forward_and_never_backward(params, x, method):
+    forward = flops(put_together(HAND), params, x)
+    backbone = flops(features, params, x)
+    limit = backbone + 1.1 * head_alone(HAND, params, x)
+    assert cost(HAND, params, x, 1, method) < limit
+    # So the limit is one: with the backbone differentiated as well, far more is computed.
+    whole = flops(lambda p, x: jax.grad(lambda x: put_together(HAND)(p, x).sum())(x), params, x)
+    assert whole > 1.3 * limit > 1.3 * forward
+
+
+def test_a_linear_head_costs_next_to_nothing(params, x):
+    assert cost(LINEAR, params, x, 1) < 1.02 * flops(put_together(LINEAR), params, x)
+
+
+def test_the_backbone_runs_once_for_all_classes(params, x):
+    every = np.arange(CLASSES)[None]
+    backbone = flops(features, params, x)
+    one, all_classes = cost(HAND, params, x, 1), cost(HAND, params, x, every)
+    per_class = (all_classes - one) / (CLASSES - 1)
+    # What a further class costs is the head's backward pass, whatever the backbone costs.
+    assert per_class < min(head_alone(HAND, params, x), backbone / 2)
+    own = np.tile(every, (BATCH, 1))
+    assert cost(HAND, params, x, own) < backbone + 1.2 * CLASSES * head_alone(HAND, params, x)
+
+
+def test_the_gradient_of_a_linear_head_is_not_computed_per_example(params, x):
+    every = np.arange(CLASSES)[None]
+    A = jax.eval_shape(features, params, x)[0]
+    forward = flops(put_together(LINEAR), params, x)
+    maps = 2 * A.size * CLASSES  # the matrix product [B Z, C] x [C, K]
+    gradients = 2 * CLASSES * CLASSES * A.shape[-1]
+    assert cost(LINEAR, params, x, every) < 1.05 * (forward + maps + gradients)
+    assert cost(LINEAR, params, x, np.tile(every, (BATCH, 1))) > 1.05 * (forward + maps + gradients)
+
+
+def test_many_targets_are_evaluated_in_chunks_unless_their_gradient_is_shared(params, x):
+    def longest(split, target, chunk):
+        bound, _ = as_target(target, None, BATCH)
+        arguments = (params, x, bound, None, None)
+        jaxpr = jax.make_jaxpr(explain_batch, static_argnums=(0, 1, 2))(
+            split, camjax.GradCAM(), Options(size=None, chunk=chunk), *arguments
+        )
+        return "scan" in str(jaxpr)
+
+    every = np.arange(CLASSES)[None]
+    assert not longest(HAND, every, chunk=CLASSES * BATCH)
+    assert longest(HAND, every, chunk=CLASSES * BATCH - 1)
+    assert not longest(LINEAR, every, chunk=CLASSES)
+    assert longest(LINEAR, every, chunk=CLASSES - 1)
+    assert longest(LINEAR, np.tile(every, (BATCH, 1)), chunk=CLASSES)
+
+
+def test_memory_is_bounded_by_the_chunk(params, x):
+    every = np.tile(np.arange(CLASSES), (BATCH, 1))
+
+    def temporary(chunk):
+        bound, _ = as_target(every, None, BATCH)
+        options = Options(size=None, chunk=chunk)
+        program = explain_batch.lower(HAND, camjax.HiResCAM(), options, params, x, bound, None, None)
+        return program.compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(BATCH) < temporary(10**6) / 4
+
+
+@pytest.mark.parametrize(("split", "layer"), [(HAND, "body"), (LINEAR, "body"), (BYPASS, "branch")], ids=["head", "linear", "bypass"])
+def test_a_planted_head_costs_no_more_than_a_hand_written_one(params, x, split, layer):
+    apply = bypassed if split is BYPASS else put_together(split)
+    traced = camjax.split(camjax.Model(apply, params), x, layer)
+    for target in (1, [[1, 2, 3]]):
+        assert cost(traced, params, x, target) <= 1.001 * cost(split, params, x, target)
+    one = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+    A, rest = jax.eval_shape(traced.features, params, one)
+    by_hand, hand_rest = jax.eval_shape(split.features, params, one)
+    assert A.shape == by_hand.shape
+    assert flops(traced.head, params, A, rest) <= 1.001 * flops(split.head, params, by_hand, hand_rest)
+
+
+def test_a_bypassed_layer_evaluates_the_backbone_once_however_often_the_head_runs(params, x):
+    def ablated(activations, head):
+        kept = 1 - jnp.eye(activations.shape[-1])
+        scores = jax.lax.map(lambda row: head(activations * row[None, None]), kept)
+        return camjax.CoarseMap(activations @ scores, scores)
+
+    model = camjax.Model(bypassed, params)
+    split = camjax.split(model, x, "branch")
+    bound, _ = as_target(1, None, BATCH)
+    program = jax.make_jaxpr(explain_batch, static_argnums=(0, 1, 2))(
+        split, ablated, Options(size=None), params, x, bound, None, None
+    )
+    # Two convolutions before the layer and its own: none in the loop over channels, none again.
+    assert str(program).count("conv_general_dilated[") == 3
+    by_hand = camjax.explain(model, x, 1, layer=BYPASS, method=ablated, size=None)
+    got = camjax.explain(model, x, 1, layer="branch", method=ablated, size=None)
+    np.testing.assert_allclose(got.raw, by_hand.raw, rtol=1e-4, atol=1e-4 * jnp.abs(by_hand.raw).max())
