@@ -24,29 +24,28 @@ _enter_all(
     {
         "relu": jax.nn.relu, "relu6": jax.nn.relu6, "silu": jax.nn.silu, "sigmoid": jax.nn.sigmoid,
         "hardswish": jax.nn.hard_swish, "hardsigmoid": jax.nn.hard_sigmoid, "mish": jax.nn.mish,
-        "softsign": jax.nn.soft_sign, "log_sigmoid": jax.nn.log_sigmoid, "selu": jax.nn.selu,
+        "log_sigmoid": jax.nn.log_sigmoid, "selu": jax.nn.selu,
         "tanh": jnp.tanh, "exp": jnp.exp, "expm1": jnp.expm1, "log": jnp.log, "log1p": jnp.log1p,
         "log2": jnp.log2, "sqrt": jnp.sqrt, "rsqrt": lax.rsqrt, "sin": jnp.sin, "cos": jnp.cos,
         "erf": lax.erf, "abs": jnp.abs, "neg": jnp.negative,
         "sign": jnp.sign, "floor": jnp.floor, "ceil": jnp.ceil, "round": jnp.round, "trunc": jnp.trunc,
         "reciprocal": jnp.reciprocal, "square": jnp.square, "maximum": jnp.maximum, "minimum": jnp.minimum,
         "logical_not": jnp.logical_not, "logical_and": jnp.logical_and, "logical_or": jnp.logical_or,
-        "isnan": jnp.isnan, "isinf": jnp.isinf, "bitwise_not": jnp.invert, "atan2": jnp.arctan2,
+        "bitwise_not": jnp.invert,
     }
 )  # fmt: skip
 _enter_all(
     {
-        "mul": operator.mul, "remainder": jnp.remainder, "fmod": jnp.fmod, "pow": operator.pow,
+        "mul": operator.mul, "remainder": jnp.remainder, "fmod": jnp.fmod,
         "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le,
         "gt": operator.gt, "ge": operator.ge, "bitwise_and": operator.and_, "bitwise_or": operator.or_,
         "__and__": operator.and_, "__or__": operator.or_,
     },
     ("Tensor", "Scalar"),
 )  # fmt: skip
-_enter_all({"pow": operator.pow}, ("Tensor_Tensor", "Tensor_Scalar"))
-_enter_all(
-    {"floor_divide": operator.floordiv, "true_divide": operator.truediv}, ("default", "Tensor", "Scalar")
-)
+_enter_all({"pow": operator.pow}, ("Tensor_Tensor", "Tensor_Scalar", "Scalar"))
+_enter_all({"floor_divide": operator.floordiv}, ("default", "Scalar"))
+_enter_all({"true_divide": operator.truediv}, ("Tensor", "Scalar"))
 
 
 @op("add.Tensor", "add.Scalar")
@@ -158,7 +157,7 @@ def clamp_max(x, max):
     return jnp.minimum(x, max)
 
 
-@op("softmax.int", "_softmax.default", "_safe_softmax.default")
+@op("softmax.int", "_softmax.default")
 def softmax(x, dim, dtype=None):
     """exp(x) / sum of exp(x) over an axis."""
     # the third argument of _softmax is a flag (half_to_float) that evaluation on a CPU never sets

@@ -23,14 +23,14 @@ def linear(
     return y if bias is None else y + bias
 
 
-@op("addmm.default", "baddbmm.default", "addmv.default")
+@op("addmm.default", "baddbmm.default")
 def addmm(bias, a, b, *, beta=1, alpha=1):
     """Beta * bias + alpha * (a b)."""
     product = a @ b if alpha == 1 else alpha * (a @ b)
     return product + (bias if beta == 1 else beta * bias)
 
 
-@op("mm.default", "bmm.default", "matmul.default", "mv.default", "dot.default")
+@op("mm.default", "bmm.default", "matmul.default")
 def matmul(a, b):
     """The matrix product over the last two axes."""
     return a @ b

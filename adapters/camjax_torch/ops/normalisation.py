@@ -19,7 +19,7 @@ def batch_norm_no_training(x, weight, bias, mean, var, momentum, eps):
     return _batch_norm(x, weight, bias, mean, var, eps), None, None
 
 
-@op("batch_norm.default", "cudnn_batch_norm.default")
+@op("batch_norm.default")
 def batch_norm(x, weight, bias, mean, var, training, momentum, eps, cudnn_enabled=False):
     """(x - mean) / sqrt(var + eps) * weight + bias, per channel."""
     if training or mean is None:

@@ -13,10 +13,21 @@ from camjax_torch.ops.dtypes import jax_dtype
 
 
 @op("clone.default", "contiguous.default", "detach.default", "alias.default", "lift_fresh_copy.default",
-    "dropout.default", "feature_dropout.default", "alpha_dropout.default", "feature_alpha_dropout.default",
-    "native_dropout.default", "detach_copy.default", identity=True)  # fmt: skip
-def identity(x, *_, **__):
-    """X itself: copies mean nothing to a pure function, dropout is inactive in evaluation."""
+    identity=True)  # fmt: skip
+def identity(x, *, memory_format=None):
+    """X itself: copies and memory formats mean nothing to a pure function."""
+    return x
+
+
+@op("dropout.default", "feature_dropout.default", "alpha_dropout.default", "feature_alpha_dropout.default",
+    identity=True)  # fmt: skip
+def dropout(x, p, train):
+    """X itself: dropout is inactive in evaluation."""
+    if train and p:
+        raise NotImplementedError(
+            "from_torch: the module drops values at random in evaluation too (functional dropout whose training= is "
+            "not self.training); its outputs are no function of its input. Pass training=self.training."
+        )
     return x
 
 
@@ -32,7 +43,7 @@ def numel(x):
     return x.size
 
 
-@op("view.default", "reshape.default", "_unsafe_view.default", "_reshape_copy.default", "view_copy.default")
+@op("view.default", "reshape.default", "_unsafe_view.default")
 def view(x, size):
     """The same elements in another shape."""
     return x.reshape(tuple(size))
@@ -52,7 +63,7 @@ def unflatten(x, dim, sizes):
     return x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :])
 
 
-@op("permute.default", "permute_copy.default")
+@op("permute.default")
 def permute(x, dims):
     """The axes in another order."""
     return x.transpose(tuple(d % x.ndim for d in dims))
@@ -64,7 +75,7 @@ def transpose(x, dim0, dim1):
     return jnp.swapaxes(x, dim0, dim1)
 
 
-@op("t.default", "numpy_T.default", "mT.default")
+@op("t.default", "mT.default")
 def t(x):
     """A matrix transposed; a vector is itself."""
     return jnp.swapaxes(x, -1, -2) if x.ndim > 1 else x
@@ -76,7 +87,7 @@ def movedim(x, source, destination):
     return jnp.moveaxis(x, source, destination)
 
 
-@op("unsqueeze.default", "unsqueeze_copy.default")
+@op("unsqueeze.default")
 def unsqueeze(x, dim):
     """A new axis of length one."""
     return jnp.expand_dims(x, dim)
@@ -89,7 +100,7 @@ def squeeze(x, dim):
     return lax.squeeze(x, [d for d in dims if x.shape[d] == 1])
 
 
-@op("expand.default", "expand_copy.default")
+@op("expand.default")
 def expand(x, size, *, implicit=False):
     """Axes of length one repeated, -1 for an axis as it is."""
     new = len(size) - x.ndim
@@ -109,13 +120,13 @@ def repeat(x, repeats):
     return jnp.tile(x, tuple(repeats))
 
 
-@op("select.int", "select_copy.int")
+@op("select.int")
 def select(x, dim, index):
     """One place of an axis."""
     return lax.index_in_dim(x, index, dim, keepdims=False)
 
 
-@op("slice.Tensor", "slice_copy.Tensor")
+@op("slice.Tensor")
 def slice_(x, dim=0, start=None, end=None, step=1):
     """A range of an axis; bounds outside are moved in, as in Python."""
     size = x.shape[dim]
@@ -156,14 +167,14 @@ def split(x, split_size, dim=0):
     return [lax.slice_in_dim(x, i, min(i + split_size, size), axis=dim) for i in range(0, size, split_size)]
 
 
-@op("split_with_sizes.default", "split.sizes", "split_with_sizes_copy.default")
+@op("split_with_sizes.default", "split.sizes")
 def split_with_sizes(x, split_sizes, dim=0):
     """Pieces of given sizes along an axis."""
     ends = np.cumsum(split_sizes)
     return [lax.slice_in_dim(x, int(e - s), int(e), axis=dim) for s, e in zip(split_sizes, ends, strict=True)]
 
 
-@op("unbind.int", "unbind_copy.int")
+@op("unbind.int")
 def unbind(x, dim=0):
     """Every place of an axis by itself."""
     return [lax.index_in_dim(x, i, dim, keepdims=False) for i in range(x.shape[dim])]
