@@ -1,6 +1,6 @@
-"""The room that knows jaxprs: from any JAX function to named layers, their axes, and a split at any of them."""
+"""The room that knows jaxprs: from a JAX function to named layers, their axes, and a split at any of them."""
 
 from camjax.trace._table import Layer as Layer
 from camjax.trace._table import Layers as Layers
 from camjax.trace._traced import Traced as Traced
-from camjax.trace._traced import traced as traced
+from camjax.trace._tracing import traced as traced

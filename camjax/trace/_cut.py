@@ -31,10 +31,9 @@ class Cut:
         passed = [a for a in program.outputs if isinstance(a, Value) and a not in made]
         given = {*program.params, *program.consts}
         self._rest = [v for v in dict.fromkeys([*frontier, *passed]) if v not in given]
-        self._features: list[Equation] = live(equations, [value, *self._rest])
-        dependent = reached(
-            equations, program.inputs
-        )  # what is computed from parameters alone has no batch axis
+        # Of all equations, as a layer may stand behind the logits, where the head does not reach.
+        self._features: list[Equation] = live(program.equations, [value, *self._rest])
+        dependent = reached(self._features, program.inputs)  # all else has no batch axis
         self._rest_axes = [0 if v in dependent else None for v in self._rest]
 
     @property

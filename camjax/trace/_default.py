@@ -10,7 +10,12 @@ from camjax.trace._scopes import Uses
 
 
 def default(
-    program: Program, equations: Sequence[Equation], use: Uses, grids: Grids, named: Collection[Value]
+    program: Program,
+    equations: Sequence[Equation],
+    use: Uses,
+    grids: Grids,
+    named: Collection[Value],
+    hidden: Collection[Value],
 ) -> Value | None:
     """The newest value on which a class-activation map is defined and complete; None where there is none.
 
@@ -21,8 +26,9 @@ def default(
     (c) the channels are next contracted, whole, with a weight, and
     (d) nothing else that carries the grid reaches the head.
 
-    Models without a head have no value with (c), and some none with (d): then these are dropped, in this order.
-    Values that have a name (`named`) come before those that have none.
+    Models without a head have no value with (c), and some none with (d): then these are dropped, in this
+    order. Values inside of a custom derivative (`hidden`) come last, since to explain one bypasses that
+    derivative, and values that have a name (`named`) come before those that have none.
     """
     living = grids.live_dims(range(-1, len(equations)))
     numbers = {equation: number for number, equation in enumerate(equations)}
@@ -37,7 +43,9 @@ def default(
         and grids.pure(value)
         and all((value, dim) in living for dim in grids.dims(value))
     ]
-    candidates.sort(key=lambda value: value not in named)  # stable: the newest first among each
+    candidates.sort(
+        key=lambda value: (value in hidden, value not in named)
+    )  # stable: newest first among equals
     for needs_weight, needs_alone in ((True, True), (False, True), (True, False), (False, False)):
         for value in candidates:
             if needs_weight and not contracted(value, use, grids):
@@ -49,7 +57,7 @@ def default(
 
 
 def contracted(value: Value, use: Uses, grids: Grids) -> bool:
-    """Condition (c): wherever the channels go, the first thing that sums over them is a product with a weight.
+    """Condition (c): wherever the channels go, what first sums over them is a product with a weight.
 
     Statistics over the channels (the mean and variance of a layer normalisation) are not counted.
     """
@@ -100,8 +108,7 @@ def alone(
     value: Value,
     grids: Grids,
 ) -> bool:
-    """Condition (d): with `value` planted, no other value that carries a live part of the grid reaches the outputs
-    that depend on it."""
+    """Condition (d): with `value` planted, nothing else with a live part of the grid reaches the outputs."""
     head, frontier = behind(program, equations, value)
     living = grids.live_dims({-1, *(numbers[e] for e in head)})
     return not any(
@@ -112,7 +119,7 @@ def alone(
 def behind(
     program: Program, equations: Sequence[Equation], value: Value
 ) -> tuple[list[Equation], list[Value]]:
-    """The equations that depend on `value` and lead to outputs, and all else that they read, parameters included."""
+    """The equations between `value` and the outputs, and all else that they read, parameters too."""
     after = reached(equations, [value]) - {value}
     outputs: list[Atom] = [
         atom for atom in program.outputs if isinstance(atom, Value) and atom in after | {value}

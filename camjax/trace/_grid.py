@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from camjax._axes import Axes
 from camjax.trace import _layout as lay
-from camjax.trace._follow import SELECTIONS, Follow
+from camjax.trace._bodies import BODIES
+from camjax.trace._follow import ELEMENTWISE, Follow, each, elementwise
 from camjax.trace._layout import Dim, Factor, Layout
+from camjax.trace._moves import MOVES, SELECTIONS
 from camjax.trace._program import Equation, Program, Value
 from camjax.trace._scopes import Uses
+from camjax.trace._sums import SUMS
+
+RULES = {
+    **dict.fromkeys(ELEMENTWISE, elementwise),
+    **dict.fromkeys(("optimization_barrier", "device_put"), each),
+    **MOVES,
+    **SUMS,
+    **BODIES,
+}
 
 
 class Grids:
@@ -18,7 +30,7 @@ class Grids:
 
     def __init__(self, program: Program, equations: Sequence[Equation], use: Uses) -> None:
         self.equations, self.use = equations, use
-        self.follow = Follow(use)
+        self.follow = Follow(use, RULES)
         self.layouts: dict[Value, Layout] = {
             value: tuple(
                 Dim() if d == 0 else Dim((Factor(("input", leaf, d), n, 1, n),))
@@ -26,9 +38,7 @@ class Grids:
             )
             for leaf, value in enumerate(program.inputs)
         }
-        for _ in range(
-            2
-        ):  # the first time to learn from the convolutions which of the input's axes are space
+        for _ in range(2):  # once to learn from the convolutions which of the input's axes are space
             for equation in equations:
                 if not use.dependent.isdisjoint(equation.outputs):
                     out = self.follow(equation, self._inputs(equation))
@@ -45,7 +55,7 @@ class Grids:
         return [i for i, dim in enumerate(self.layouts[value]) if self.follow.is_space(dim)]
 
     def carried(self, number: int, value: Value, dim: int) -> list[tuple[Value, int]]:
-        """Where dimension `dim` of `value` goes in equation `number`: (result, its dimension), as often as it does."""
+        """Where dimension `dim` of `value` goes in equation `number`: each result, and its dimension."""
         key = (number, value, dim)
         if key not in self._carried:
             self._carried[key] = self._mark(*key)
@@ -63,8 +73,9 @@ class Grids:
         return [(out, i) for out, layout in pairs for i, d in enumerate(layout) if d.marked]
 
     def live_dims(self, numbers: Collection[int]) -> set[tuple[Value, int]]:
-        """The (value, grid dimension) pairs of which every position can influence the model's outputs through the
-        equations `numbers` (-1: by being an output).
+        """The (value, grid dimension) pairs of which every position can influence the model's outputs.
+
+        Only the equations `numbers` count as readers; -1 stands for being an output.
 
         A class-token model reads one token of its last block, whose patch tokens are therefore dead.
         """
@@ -80,9 +91,14 @@ class Grids:
     def _read(self, number: int, value: Value, dim: int, live: set[tuple[Value, int]]) -> bool:
         if number == -1:
             return True
+        equation = self.equations[number]
+        if (
+            equation.name == "gather" and equation.inputs[0] is value
+        ):  # fewer entries than there are: a selection
+            return equation.outputs[0].aval.size >= value.aval.size
         goes = self.carried(number, value, dim)
         if not goes:  # contracted or reduced, unless what was selected lies outside of the grid
-            return self.equations[number].name not in SELECTIONS
+            return equation.name not in SELECTIONS
         # Where it goes to is no grid any more (it was mixed in a way that is not followed), it was read.
         return any((out, d) in live or not self.follow.is_space(self.layouts[out][d]) for out, d in goes)
 
@@ -91,16 +107,15 @@ class Grids:
         layout = self.layouts.get(value)
         if layout is None or not self.known:
             return None
-        found = [
-            (d, f) for d, dim in enumerate(layout) for f in (dim.factors or (Factor(("one", d), 1, 1, 1),))
-        ]
-        space: dict[Any, list[int]] = {}
-        channels: dict[Any, list[int]] = {}
-        for i, (_, f) in enumerate(found):
+        one = Factor(("other", 0), 1, 1, 1)
+        found = [f for dim in layout for f in dim.factors or (one,)]
+        space: dict[lay.Axis, list[int]] = {}
+        channels: list[int] = []
+        for i, f in enumerate(found):
             if f.axis in self.follow.space:
                 space.setdefault(f.axis, []).append(i)
             elif self.follow.is_channel_axis(f.axis):
-                channels.setdefault(f.axis, []).append(i)
+                channels.append(i)
             elif f.size != 1:
                 return None
         leaves = {axis[1] for axis in space}
@@ -109,21 +124,19 @@ class Grids:
             return None
         if any(dim.before or dim.after for dim in layout if not self.follow.is_space(dim)):
             return None
-        ordered = [_whole([found[i][1] for i in space[a]], space[a]) for a in wanted]
-        deep = [_by_stride([found[i][1] for i in ids], ids) for ids in channels.values()]
-        if any(o is None for o in ordered):
+        ordered = [_major_first(found, space[axis]) for axis in wanted]
+        if not all(ordered):
             return None
-        order = [i for o in ordered if o for i in o] + [i for ids in deep for i in ids]
-        rest = [i for i in range(len(found)) if i not in set(order)]
-        grid = [_product(found[i][1].size for i in o) for o in ordered if o]
+        order = [i for ids in ordered for i in ids] + channels
+        rest = [i for i in range(len(found)) if i not in order]
         return Axes(
             shape=tuple(d.size for d in layout),
             start=tuple(d.before for d in layout),
             stop=tuple(d.before + d.grid for d in layout),
             factors=tuple(tuple(f.size for f in dim.factors) or (1,) for dim in layout),
             order=(*rest, *order),
-            grid=tuple(grid),
-            channels=_product(found[i][1].size for ids in deep for i in ids),
+            grid=tuple(math.prod(found[i].size for i in ids) for ids in ordered),
+            channels=math.prod(found[i].size for i in channels),
             leaf=leaves.pop(),
             input_dims=tuple(axis[2] for axis in wanted),
         )
@@ -146,22 +159,10 @@ class Grids:
         return [self.layouts.get(a) if isinstance(a, Value) else None for a in equation.inputs]
 
 
-def _by_stride(factors: list[Factor], ids: list[int]) -> list[int]:
-    return [i for _, i in sorted(zip(factors, ids, strict=True), key=lambda pair: -pair[0].stride)]
-
-
-def _whole(factors: list[Factor], ids: list[int]) -> list[int] | None:
-    """The factors of one axis, major first, if they span all of it, down to some coarser resolution."""
-    chain = sorted(factors, key=lambda f: -f.stride)
-    if len({f.extent for f in chain}) != 1 or chain[0].stride * chain[0].size != chain[0].extent:
-        return None
-    if any(a.stride != b.stride * b.size for a, b in zip(chain, chain[1:], strict=False)):
-        return None
-    return _by_stride(factors, ids)
-
-
-def _product(sizes: Any) -> int:
-    out = 1
-    for n in sizes:
-        out *= n
-    return out
+def _major_first(found: Sequence[Factor], ids: Sequence[int]) -> list[int]:
+    """The factors of one axis in order, if together they span it, down to some resolution; else nothing."""
+    ordered = sorted(ids, key=lambda i: -found[i].stride)
+    chain = [found[i] for i in ordered]
+    spans = len({f.extent for f in chain}) == 1 and chain[0].whole
+    linked = all(a.stride == b.stride * b.size for a, b in itertools.pairwise(chain))
+    return ordered if spans and linked else []

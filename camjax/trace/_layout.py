@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+# An axis is ("input", leaf, dimension), ("channel", number) or ("other", number), or a part or a rotation of
+# one, ("cropped", axis, extent, start) or ("rolled", axis, extent, shift), which is no space axis.
+Axis = tuple[Any, ...]
+
+# How much is known about a dimension.
+SPACE, CHANNEL, INPUT, OTHER = 3, 2, 1, 0
 
 
 class Factor(NamedTuple):
     """`size` positions, `stride` apart, of an axis that is `extent` long at this resolution.
 
     A 14-pixel axis cut into 2 windows of 7 is the factors (2, stride 7) and (7, stride 1). `marked`
-    follows one dimension through an equation.
+    follows one dimension through an equation. `core` is the extent that the axis had before the padding of
+    a convolution made it longer, so that cutting the excess off gives the whole axis back; 0: it did not.
     """
 
-    axis: Hashable
+    axis: Axis
     size: int
     stride: int
     extent: int
     marked: bool = False
+    core: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it spans all of its axis, though perhaps more coarsely."""
+        return self.stride * self.size == self.extent
 
 
 class Dim(NamedTuple):
-    """One dimension: its factors, major to minor, between `before` and `after` positions that are no part of them."""
+    """One dimension: its factors, major to minor, and how many positions stand `before` and `after` them."""
 
     factors: tuple[Factor, ...] = ()
     before: int = 0
@@ -59,11 +73,24 @@ class Fresh:
         return Dim() if size == 1 else Dim((Factor((kind, self._count), size, 1, size, marked),))
 
 
-def resized(dim: Dim, size: int) -> Dim | None:
-    """`dim` after an operation that keeps its one axis but changes its length; None where it has not one axis."""
-    if dim.before or dim.after or len(dim.factors) != 1:
+def resized(dim: Dim, size: int, core: int = 0) -> Dim | None:
+    """`dim` after what keeps its axis but changes its length; None where it is not one whole axis.
+
+    What a convolution or a repetition has put between the positions (channels in space) makes the axis finer.
+    """
+    if dim.before or dim.after or not dim.factors or not dim.factors[0].whole:
         return None
-    return Dim((dim.factors[0]._replace(size=size, stride=1, extent=size),))
+    first, *finer = dim.factors
+    if finer and (first.axis[0] != "input" or any(f.axis[0] not in ("channel", "other") for f in finer)):
+        return None
+    if first.axis[0] in ("cropped", "rolled") and size != first.extent:
+        return None
+    return Dim((Factor(first.axis, size, 1, size, dim.marked, core),))
+
+
+def inside(dim: Dim, reach: int) -> Dim:
+    """`dim` without what stands around its grid, if that is but padding to a window with this reach."""
+    return dim._replace(before=0, after=0) if max(dim.before, dim.after) <= reach else dim
 
 
 def merged(factors: Sequence[Factor]) -> tuple[Factor, ...]:
@@ -75,6 +102,7 @@ def merged(factors: Sequence[Factor]) -> tuple[Factor, ...]:
             and out[-1].axis == f.axis
             and out[-1].extent == f.extent
             and out[-1].stride == f.stride * f.size
+            and out[-1].core == f.core
         ):
             last = out.pop()
             f = f._replace(size=f.size * last.size, marked=f.marked or last.marked)
@@ -87,6 +115,8 @@ def reshaped(layout: Layout, shape: Sequence[int], fresh: Fresh) -> Layout:
     old = [dim for dim in layout if dim.size != 1]
     new = [i for i, n in enumerate(shape) if n != 1]
     out = {i: Dim() for i in range(len(shape))}
+    if 0 in shape:
+        return tuple(fresh.dim(n) for n in shape)
     while new:
         group_old, group_new = [old.pop(0)], [new.pop(0)]
         while (have := math.prod(d.size for d in group_old)) != (
@@ -129,61 +159,6 @@ def _dealt(factors: list[Factor], sizes: Sequence[int]) -> list[list[Factor]] | 
                 return None
         parts.append(part)
     return parts
-
-
-def windowed(dim: Dim, start: int, stop: int, step: int, fresh: Fresh) -> Dim:
-    """The positions `start:stop:step` of a dimension."""
-    size = len(range(start, stop, step))
-    if size == dim.size:
-        return dim
-    if not (dim.before or dim.after):
-        return resized(dim, size) or fresh.dim(size, marked=dim.marked)
-    end = dim.before + dim.grid
-    if step == 1 and start <= dim.before and stop >= end:
-        return dim._replace(before=dim.before - start, after=stop - end)
-    touches = start < end and stop > dim.before
-    return fresh.dim(
-        size, marked=dim.marked and touches
-    )  # class token alone: the grid, and its mark, are gone
-
-
-def concatenated(dims: Sequence[Dim], is_space: list[bool], fresh: Fresh) -> Dim:
-    """Dimensions laid end to end; `is_space[i]` says which of them hold a part of the grid."""
-    total, marked = sum(d.size for d in dims), any(d.marked for d in dims)
-    if sum(is_space) == 1:
-        i = is_space.index(True)
-        before, after = sum(d.size for d in dims[:i]), sum(d.size for d in dims[i + 1 :])
-        return dims[i]._replace(before=before + dims[i].before, after=after + dims[i].after)
-    if any(is_space):  # pieces of one axis, as `jnp.roll` makes them
-        axes = {f.axis for d in dims for f in d.factors}
-        whole = resized(dims[0], total) if len(axes) == 1 and all(resized(d, 1) for d in dims) else None
-        return Dim((whole.factors[0]._replace(marked=marked),)) if whole else fresh.dim(total, marked=marked)
-    kind = (
-        "channel"
-        if any(f.axis[0] == "channel" for d in dims for f in d.factors if isinstance(f.axis, tuple))
-        else "other"
-    )
-    return fresh.dim(total, kind, marked)
-
-
-def joined(dims: Sequence[Dim], rank: Sequence[int], size: int, fresh: Fresh) -> Dim:
-    """One dimension of an elementwise result; `rank[i]` says how much is known about `dims[i]`."""
-    if not dims:
-        return fresh.dim(size)
-    best = max(range(len(dims)), key=lambda i: rank[i])
-    marked = any(d.marked for d in dims)
-    rivals = [d for d, r in zip(dims, rank, strict=True) if r == rank[best]]
-    if rank[best] == SPACE and any(unmarked(d) != unmarked(dims[best]) for d in rivals):
-        return fresh.dim(size, marked=marked)  # two different grids added up: neither is known any more
-    return dims[best]._replace(factors=tuple(f._replace(marked=marked) for f in dims[best].factors))
-
-
-SPACE, CHANNEL, INPUT, OTHER = 3, 2, 1, 0
-
-
-def unmarked(dim: Dim) -> Dim:
-    """`dim` without marks."""
-    return dim._replace(factors=tuple(f._replace(marked=False) for f in dim.factors))
 
 
 def mark(dim: Dim) -> Dim:

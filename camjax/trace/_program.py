@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from jax.extend import core
 
 
 class Frame(NamedTuple):
-    """One call of one named scope. `iterations` are the peeled scans that the scope lies in, outermost first."""
+    """One call of one named scope; `iterations`: the peeled scans that it lies in, outermost first."""
 
     path: str
     call: str = ""
@@ -19,10 +19,10 @@ class Frame(NamedTuple):
 
 
 class Iteration(NamedTuple):
-    """Iteration `index` of the `length` of the scan that is known as `scan`."""
+    """Iteration `at` of the `length` of the scan that is known as `scan`."""
 
     scan: tuple[int, ...]
-    index: int
+    at: int
     length: int
 
 
@@ -32,7 +32,7 @@ class Value:
     __slots__ = ("aval",)
 
     def __init__(self, aval: Any) -> None:
-        self.aval = aval
+        self.aval: Any = aval
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +50,8 @@ Atom = Value | core.Literal
 class Equation:
     """`outputs = primitive(inputs)`, computed inside `frames` (outermost first).
 
-    `regions` are the calls with a custom derivative that were opened to reach this equation.
+    `regions` are the calls with a custom derivative that were opened to reach this equation. A `folded` one
+    is the loop over those iterations of a scan that are not in the open.
     """
 
     eqn: core.JaxprEqn
@@ -58,6 +59,7 @@ class Equation:
     outputs: tuple[Value, ...]
     frames: tuple[Frame, ...] = ()
     regions: tuple[int, ...] = ()
+    folded: bool = False
 
     @property
     def name(self) -> str:
@@ -87,6 +89,7 @@ class Program:
         outputs: one atom per leaf of the model's output.
         regions: the calls with a custom derivative that `equations` shows opened, by their number.
         silent: scopes that compute nothing, with the value that they hand on.
+        sealed: scopes inside of what cannot be opened, with what that is.
     """
 
     params: tuple[Value, ...]
@@ -96,6 +99,7 @@ class Program:
     outputs: tuple[Atom, ...]
     regions: dict[int, Equation]
     silent: tuple[tuple[tuple[Frame, ...], Atom], ...] = ()
+    sealed: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def replace(self, **changes: Any) -> Program:
         """A copy with some attributes changed."""
@@ -107,9 +111,7 @@ def evaluate(equations: Iterable[Equation], env: dict[Value, Any]) -> None:
     for equation in equations:
         primitive = equation.eqn.primitive
         arguments = [read(env, atom) for atom in equation.inputs]
-        with (
-            equation.eqn.ctx.manager
-        ):  # the precision, the mesh and the dtypes' width of the model's own code
+        with equation.eqn.ctx.manager:  # the mesh, the dtypes' width and the metadata of the model's own code
             out = primitive.bind(*arguments, **primitive.get_bind_params(equation.params))
         env.update(zip(equation.outputs, out if primitive.multiple_results else [out], strict=True))
 
@@ -117,6 +119,12 @@ def evaluate(equations: Iterable[Equation], env: dict[Value, Any]) -> None:
 def read(env: dict[Value, Any], atom: Atom) -> Any:
     """The array of an atom."""
     return env[atom] if isinstance(atom, Value) else atom.val
+
+
+def shape_of(atom: Atom) -> tuple[int, ...]:
+    """An atom's shape."""
+    aval: Any = atom.aval
+    return tuple(aval.shape)
 
 
 def live(equations: Sequence[Equation], outputs: Iterable[Atom]) -> list[Equation]:
@@ -148,9 +156,7 @@ def close(program: Program, wanted: Iterable[Value]) -> Program:
     keep: set[int] = set()
     for equation in program.equations:
         for output in wanted.intersection(equation.outputs):
-            # A call's result is visible from outside of it, what it computes on the way is not.
-            hiding = [r for r in equation.regions if output not in program.regions[r].outputs]
-            keep.update(hiding)
+            keep.update(hidden_in(program, equation, output))
     equations: list[Equation] = []
     closed: set[int] = set()
     for equation in program.equations:
@@ -163,6 +169,12 @@ def close(program: Program, wanted: Iterable[Value]) -> Program:
     return program.replace(equations=tuple(equations))
 
 
+def hidden_in(program: Program, equation: Equation, output: Value) -> list[int]:
+    """The calls with a custom derivative that compute `output` on their way, out of sight of all others."""
+    return [r for r in equation.regions if output not in program.regions[r].outputs]
+
+
 def is_float(value: Atom) -> bool:
     """Whether an atom's dtype is a floating-point one."""
-    return jax.numpy.issubdtype(value.aval.dtype, jax.numpy.floating)
+    aval: Any = value.aval
+    return bool(jax.numpy.issubdtype(aval.dtype, jax.numpy.floating))

@@ -15,7 +15,7 @@ class Uses(NamedTuple):
 
     Attributes:
         dependent: the values that depend on the model's input.
-        weights: for every other value, the parameters (their numbers) that it is computed from.
+        weights: for every other value, the numbers of the parameters and captured arrays it is made from.
         readers: for each value, the numbers of the equations that read it; -1 stands for the model's outputs.
     """
 
@@ -27,13 +27,13 @@ class Uses(NamedTuple):
 def uses(program: Program, equations: Sequence[Equation]) -> Uses:
     """One forward pass over `equations` that collects who reads what."""
     dependent = reached(equations, program.inputs)
-    weights = {value: frozenset({i}) for i, value in enumerate(program.params)}
+    weights = {value: frozenset({i}) for i, value in enumerate([*program.params, *program.consts])}
     readers: dict[Value, list[int]] = defaultdict(list)
     for number, equation in enumerate(equations):
         for value in equation.values:
             readers[value].append(number)
         if dependent.isdisjoint(equation.outputs):
-            roots = frozenset().union(*(weights.get(v, frozenset()) for v in equation.values))
+            roots: frozenset[int] = frozenset().union(*(weights.get(v, frozenset()) for v in equation.values))
             weights.update(dict.fromkeys(equation.outputs, roots))
     for atom in program.outputs:
         if isinstance(atom, Value):
@@ -68,14 +68,16 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
             members[key].append(number)
             titles[key] = (f"{path}#{call}" if last_call[path] else path, iterations)
         owner = row[-1] if row else ()
+        if equations[number].folded:
+            continue
         for outer, inner in zip(((), *row), row, strict=False):
             last_inside[outer] = inner
         if owner in last_inside:
-            scope = last_inside[owner]
-            frames = equations[number].frames
-            key = ("after", scope, owner)
+            scope, frames = last_inside[owner], equations[number].frames
+            iterations = frames[-1].iterations if frames else ()
+            key = ("after", scope, owner, iterations)
             members[key].append(number)
-            titles[key] = (f"after:{titles[scope][0]}", frames[-1].iterations if frames else ())
+            titles[key] = (f"after:{titles[scope][0]}", iterations)
     found = []
     for key, numbers in members.items():
         inside = set(numbers)
@@ -86,7 +88,7 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
             if value in use.dependent and is_float(value) and not inside.issuperset(use.readers[value])
         ]
         title, iterations = titles[key]
-        suffix = "".join(f"[{i.index}]" for i in iterations)
+        suffix = "".join(f"[{i.at}]" for i in iterations)
         for i, value in enumerate(leaving):
             several = f":{i}" if len(leaving) > 1 else ""
             found.append(Place(f"{title}{several}{suffix}", value, iterations))
@@ -102,32 +104,30 @@ def silent(program: Program, equations: Sequence[Equation]) -> list[tuple[str, A
     ]
 
 
-def _calls(
-    equations: Sequence[Equation], use: Uses
-) -> list[tuple[tuple[str, int, tuple[Iteration, ...]], ...]]:
-    """For each equation, the scopes that it lies in, outermost first, as (path, number of the call, iterations)."""
+_Call = tuple[str, int, tuple[Iteration, ...]]  # a scope's path, the number of the call, the iterations
+
+
+def _calls(equations: Sequence[Equation], use: Uses) -> list[tuple[_Call, ...]]:
+    """For each equation, the calls of scopes that it lies in, outermost first."""
     # Where adapters name modules, whatever the framework or jnp.einsum leave on the name stack is noise.
     absolute = any(frame.call for equation in equations for frame in equation.frames)
     numbers: dict[str, dict[Hashable, int]] = defaultdict(dict)
-    first_read: dict[Frame, Hashable] = {}
+    first_read: dict[Frame, tuple[Hashable, Equation]] = {}
     restarts: dict[Frame, int] = defaultdict(int)
-    rows = []
+    rows: list[tuple[_Call, ...]] = []
     for equation in equations:
-        row = []
+        row: list[_Call] = []
         read = _weights_read(equation, use)
         for frame in equation.frames:
             if not frame.path or (absolute and not frame.call):
                 continue
+            # Two calls of a plain scope look like one; the second begins by reading the first's first weight.
             if not absolute and read:
-                # Two calls of a plain scope look like one; the second begins by reading the first's first weight.
-                if first_read.setdefault(frame, (read, id(equation)))[0] == read and first_read[frame][
-                    1
-                ] != id(equation):
-                    restarts[frame] += 1
+                what, where = first_read.setdefault(frame, (read, equation))
+                restarts[frame] += what == read and where is not equation
             call = (frame.call, restarts[frame], tuple(i.scan for i in frame.iterations))
-            row.append(
-                (frame.path, numbers[frame.path].setdefault(call, len(numbers[frame.path])), frame.iterations)
-            )
+            known = numbers[frame.path]
+            row.append((frame.path, known.setdefault(call, len(known)), frame.iterations))
         rows.append(tuple(row))
     return rows
 
@@ -136,5 +136,5 @@ def _weights_read(equation: Equation, use: Uses) -> Hashable:
     """What an equation that depends on the input reads of the parameters; nothing for any other equation."""
     if use.dependent.isdisjoint(equation.values):
         return None
-    roots = tuple(use.weights.get(v, frozenset()) for v in equation.values)
+    roots = tuple(use.weights.get(v, frozenset[int]()) for v in equation.values)
     return (equation.name, roots) if any(roots) else None

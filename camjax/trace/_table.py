@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import overload
 
 from camjax._axes import Axes
@@ -22,7 +22,7 @@ class Layer:
         shape: its shape for a batch of one example.
         axes: which of its axes are space and which channels; None where it carries no whole grid.
         default: whether it is explained when no layer is named.
-        note: what else there is to know: a module that computes nothing, a custom derivative that is bypassed.
+        note: what else there is to know: it computes nothing, or bypasses a custom derivative.
     """
 
     name: str
@@ -38,7 +38,8 @@ class Layers(Sequence[Layer]):
 
     Index it by number or by name:
 
-        >>> layers = Layers([Layer("stem", shape=(1, 8, 8, 4)), Layer("stage1", ("stage1.relu",), (1, 4, 4, 8))])
+        >>> stage = Layer("stage1", aliases=("stage1.relu",), shape=(1, 4, 4, 8))
+        >>> layers = Layers([Layer("stem", shape=(1, 8, 8, 4)), stage])
         >>> layers["stage1.relu"].shape
         (1, 4, 4, 8)
         >>> layers["stagel"]
@@ -47,8 +48,9 @@ class Layers(Sequence[Layer]):
         ValueError: layer: no layer is called 'stagel'; the closest are 'stage1', 'stage1.relu', ...
     """
 
-    def __init__(self, rows: Sequence[Layer]) -> None:
+    def __init__(self, rows: Sequence[Layer], sealed: Mapping[str, str] | None = None) -> None:
         self._rows = tuple(rows)
+        self._sealed = dict(sealed or {})  # scopes that cannot be opened, and what they lie in
 
     @overload
     def __getitem__(self, key: int | str) -> Layer: ...
@@ -56,7 +58,7 @@ class Layers(Sequence[Layer]):
     def __getitem__(self, key: slice) -> Layers: ...
     def __getitem__(self, key: int | str | slice) -> Layer | Layers:
         if isinstance(key, slice):
-            return Layers(self._rows[key])
+            return Layers(self._rows[key], self._sealed)
         return self.named(key) if isinstance(key, str) else self._rows[key]
 
     def __len__(self) -> int:
@@ -74,7 +76,7 @@ class Layers(Sequence[Layer]):
         """The layer called `name`; `/` and `.` are the same.
 
         Raises:
-            ValueError: when there is none, or more than one, or when it computes nothing.
+            ValueError: when there is none, or more than one, when it computes nothing, or cannot be reached.
         """
         wanted = name.replace("/", ".")
         names = {n: row for row in self._rows for n in (row.name, *row.aliases)}
@@ -86,7 +88,14 @@ class Layers(Sequence[Layer]):
         several = [n for n in names if _bare(n) == wanted]
         if several:
             raise ValueError(
-                f"layer: {name!r} is ambiguous, it stands for {len(several)} values: {_quoted(several)}. Name one of them."
+                f"layer: {name!r} is ambiguous, it stands for {len(several)} values: {_quoted(several)}. "
+                "Name one of them."
+            )
+        if _bare(wanted) in self._sealed:
+            raise ValueError(
+                f"layer: {name!r} is inside {self._sealed[_bare(wanted)]}, which is not opened, so it has no "
+                "one value to explain. Write a loop with jax.lax.scan or in Python, a choice in Python; or "
+                f"name a layer outside of it.{self._hint()}"
             )
         close = difflib.get_close_matches(wanted, names, n=4, cutoff=0.0)
         raise ValueError(

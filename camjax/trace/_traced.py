@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from camjax._axes import Axes
-from camjax._model import Model
 from camjax._split import Split
 from camjax.trace import _tails
+from camjax.trace._analysis import Analysis, analyse
 from camjax.trace._cut import Cut
-from camjax.trace._default import default
-from camjax.trace._flatten import flatten
 from camjax.trace._grid import Grids
-from camjax.trace._program import Program, Value, live
-from camjax.trace._scopes import Place, places, silent, uses
+from camjax.trace._program import Value, live
+from camjax.trace._scopes import Place, silent
 from camjax.trace._table import Layer, Layers
 
+_Scans = tuple[tuple[int, ...], ...]  # the scans that a value lies in, outermost first
+_Peel = tuple[tuple[tuple[int, ...], int], ...]  # (scan, iteration) for each that is not peeled at its last
 
-class _Analysis(NamedTuple):
-    """A flattened model, with one iteration of each scan inlined."""
 
-    program: Program
-    places: list[Place]
-    grids: Grids
-    hidden: frozenset[Value]  # made inside a call with a custom derivative, and not its result
-    default: Value | None
+class _Address(NamedTuple):
+    """Where a layer is: in the analysis with these iterations peeled, under this name or at this value."""
+
+    peel: _Peel = ()
+    name: str = ""
+    value: Value | None = None
 
 
 class Traced:
@@ -51,7 +46,8 @@ class Traced:
         self._closed, self._n_params, self._out_tree = closed, n_params, out_tree
         self._batched, self._input_paths = tuple(batched), tuple(input_paths)
         self._splits: dict[Hashable, Split] = {}
-        self._analyses: dict[Hashable, _Analysis] = {}
+        self._analyses: dict[_Peel, Analysis] = {}
+        self._addresses: dict[str, _Address] = {}
 
     @property
     def captured(self) -> list[Any]:
@@ -61,32 +57,52 @@ class Traced:
     @functools.cached_property
     def layers(self) -> Layers:
         """All addressable layers, in the order in which they are computed."""
-        found = self._analysis({})
-        names: dict[Value, list[Place]] = {}
-        for place in found.places:
-            names.setdefault(place.value, []).append(place)
-        if found.default is not None and found.default not in names:
-            names[found.default] = [self._anonymous(found.default)]
-        rows = []
-        for value, here in names.items():
-            here = sorted(here, key=_plainest)
-            note = "inside a custom derivative, which is bypassed" if value in found.hidden else ""
-            axes = found.grids.axes(value)
-            for indices in itertools.product(*(range(i.length) for i in here[0].iterations)):
-                ours = [p for p in here if p.iterations == here[0].iterations]
-                mine = tuple(i.index for i in here[0].iterations) == indices
-                titles = [_renamed(p, indices) for p in (here if mine else ours)]
-                rows.append(
-                    Layer(
-                        titles[0], tuple(titles[1:]), value.shape, axes, mine and value is found.default, note
-                    )
-                )
+        found = self._analysis()
+        rows: list[Layer] = []
+        iterations = self._other_iterations(found)
+        for value, here in _by_value(found.places).items():
+            for place in here:
+                rows += iterations.pop(_scans(place), ())
+            rows.append(self._row_of(found, value, here))
+        if found.default is not None and not any(row.default for row in rows):
+            rows.append(
+                self._row_of(found, found.default, [Place(found.name_of(found.default), found.default)])
+            )
         taken = {name for row in rows for name in (row.name, *row.aliases)}
-        for name, _ in silent(found.program, found.program.equations):
+        for name in dict(silent(found.program, found.program.equations)):
             if name not in taken:
-                taken.add(name)
                 rows.append(Layer(name, note="computes nothing: it hands its input on"))
-        return Layers(rows)
+        return Layers(rows, found.program.sealed)
+
+    def _row_of(self, found: Analysis, value: Value, here: Sequence[Place]) -> Layer:
+        names = [place.name for place in sorted(here, key=_plainest)]
+        self._addresses[names[0]] = _Address(value=value)
+        axes, mine = found.grids.axes(value), value is found.default
+        return Layer(names[0], tuple(names[1:]), value.shape, axes, mine, _note(found, value))
+
+    def _other_iterations(self, found: Analysis) -> dict[_Scans, list[Layer]]:
+        """For each nest of scans, the layers of the iterations that `found` does not show.
+
+        All of them look alike, but not like the last one, whose results nobody may read.
+        """
+        shown = {i.scan: i for place in found.places for i in place.iterations if i.length > 1}
+        if not shown:
+            return {}
+        other = self._analysis(tuple((scan, i.at - 1 if i.at else 1) for scan, i in shown.items()))
+        rows: dict[_Scans, list[Layer]] = {}
+        nests = {_scans(place): place.iterations for place in other.places if place.iterations}
+        for nest, iterations in nests.items():
+            home = tuple(shown[i.scan].at if i.scan in shown else 0 for i in iterations)
+            inside = _by_value([place for place in other.places if _scans(place) == nest])
+            rows[nest] = []
+            for at in itertools.product(*(range(i.length) for i in iterations)):
+                for value, here in inside.items() if at != home else ():
+                    names = [_elsewhere(p, at) for p in sorted(here, key=_plainest)]
+                    peel = tuple((i.scan, n) for i, n in zip(iterations, at, strict=True))
+                    self._addresses[names[0]] = _Address(peel, names[0])
+                    axes, note = other.grids.axes(value), _note(other, value)
+                    rows[nest].append(Layer(names[0], tuple(names[1:]), value.shape, axes, note=note))
+        return rows
 
     def split(
         self,
@@ -98,16 +114,18 @@ class Traced:
         """The model cut at `layer` (None: the default one); the same object for the same arguments.
 
         Raises:
-            ValueError: when there is no such layer, or no default one, or when its axes are neither found nor given.
+            ValueError: when there is no such layer, or no default one, when its axes are neither found nor
+                given, or when `scores` is neither "logits" nor "outputs".
         """
-        if isinstance(axes, Mapping):
-            axes_key: Hashable = tuple(
-                sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in axes.items())
+        if scores not in ("logits", "outputs"):
+            raise ValueError(
+                f"scores: got {scores!r}, expected 'logits' (before a final softmax) or 'outputs'."
             )
-        else:
-            axes_key = axes
+        said: Any = axes
+        if isinstance(axes, Mapping):
+            said = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in sorted(axes.items()))
         row = self._row(layer)
-        key = (row.name, axes_key, scores)
+        key = (row.name, said, scores)
         if key not in self._splits:
             self._splits[key] = self._cut(row, axes, scores)
         return self._splits[key]
@@ -118,23 +136,27 @@ class Traced:
         if (row := self.layers.default) is not None:
             return row
         leaf = self._input_paths[0] if self._input_paths else "x"
-        if not self._analysis({}).grids.known:
+        if not self._analysis().grids.known:
             raise ValueError(
-                f"layer: no convolution labels the space axes of {leaf}, so no default layer can be found. Name a layer "
-                "and its axes, for example layer='blocks.11.norm1', axes=dict(space=1, grid=(14, 14), prefix=1, channel=2)."
+                f"layer: no convolution labels the space axes of {leaf}, so no default layer can be found. "
+                "Name a layer and its axes, for example layer='blocks.11.norm1', "
+                "axes=dict(space=1, grid=(14, 14), prefix=1, channel=2)."
             )
         raise ValueError(
-            "layer: no spatial layer was found: no value of this model carries the whole grid of "
-            f"{leaf} beside its channels and reaches the outputs. Name a layer; camjax.layers(model, x) lists them all."
+            f"layer: no spatial layer was found: no value of this model carries the whole grid of {leaf} "
+            "beside its channels and reaches the outputs. Name a layer; camjax.layers(model, x) lists all."
         )
 
     def _cut(self, row: Layer, axes: Axes | Mapping[str, Any] | None, scores: str) -> Split:
-        found = self._analysis({})
-        if indices := _indices(row.name):
-            place = next(p for p in found.places if _family(p.name) == _family(row.name))
-            found = self._analysis({i.scan: n for i, n in zip(place.iterations, indices, strict=True)})
-        value = next((p.value for p in found.places if p.name == row.name), found.default)
-        assert value is not None  # every row but the default one's has a place
+        address = self._addresses[row.name]
+        found = self._analysis(address.peel)
+        named = [p.value for p in found.places if p.name == address.name]
+        value = address.value or (named[0] if named else None)
+        if value is None:
+            raise ValueError(
+                f"layer: {row.name!r} is computed in this iteration in another way than in those next to it; "
+                "name the same layer in another iteration."
+            )
         layout: Any = axes if axes is not None else found.grids.axes(value)
         if layout is None:
             raise ValueError(self._no_axes(row, found.grids))
@@ -147,135 +169,35 @@ class Traced:
         return Split(cut.features, cut.head, axes=layout, batched=self._batched, name=row.name, tail=tail)
 
     def _no_axes(self, row: Layer, grids: Grids) -> str:
-        shape = "x".join(map(str, row.shape))
-        if not grids.known:
-            why = f"no convolution labels the space axes of {self._input_paths[0]}, so those of"
-            why += f" layer {row.name!r} (shape {shape}) are unknown"
+        what = f"layer {row.name!r} (shape {'x'.join(map(str, row.shape))})"
+        if grids.known:
+            why = f"{what} does not carry the whole grid of the input beside its channels"
         else:
-            why = f"layer {row.name!r} (shape {shape}) does not carry the whole grid of the input beside its channels"
+            leaf = self._input_paths[0]
+            why = f"no convolution labels the space axes of {leaf}, so those of {what} are unknown"
         better = self.layers.default
-        remedy = "say them, for example axes=dict(space=(1, 2), channel=3)"
-        return f"axes: {why}; " + (
-            f"explain {better.name!r} instead, or {remedy}." if better else f"{remedy}."
-        )
+        instead = f"explain {better.name!r} instead, or " if better else ""
+        return f"axes: {why}; {instead}say them, for example axes=dict(space=(1, 2), channel=3)."
 
-    def _analysis(self, peel: Mapping[tuple[int, ...], int]) -> _Analysis:
-        key = tuple(sorted(peel.items()))
-        if key not in self._analyses:
-            program = flatten(self._closed, self._n_params, peel)
-            equations = live(program.equations, program.outputs)
-            use = uses(program, equations)
-            grids = Grids(program, equations, use)
-            named = places(equations, use)
-            chosen = (
-                default(program, equations, use, grids, {p.value for p in named}) if grids.known else None
-            )
-            hidden = frozenset(
-                v
-                for e in equations
-                for v in e.outputs
-                if any(v not in program.regions[r].outputs for r in e.regions)
-            )
-            self._analyses[key] = _Analysis(program, named, grids, hidden, chosen)
-        return self._analyses[key]
-
-    def _anonymous(self, value: Value) -> Place:
-        """A name for a default layer that lies in no scope: its primitive and how many of these came before."""
-        count = 0
-        made = next(e for e in self._analysis({}).program.equations if value in e.outputs)
-        for equation in self._analysis({}).program.equations:
-            if equation is made:
-                break
-            count += equation.name == made.name
-        return Place(f"{made.name}@{count}", value)
+    def _analysis(self, peel: _Peel = ()) -> Analysis:
+        if peel not in self._analyses:
+            self._analyses[peel] = analyse(self._closed, self._n_params, dict(peel))
+        return self._analyses[peel]
 
 
-def traced(model: Model, x: Any) -> Traced:
-    """Traces `model` for one example of the batch `x`, of which only the structure, the shapes and the dtypes matter.
-
-    Traces are kept for as long as they are among the last 64, per function, structure and precision.
-
-    Raises:
-        ValueError: when the function cannot be traced for a batch of one, or treats the batch size as a constant.
-    """
-    params, params_tree = jax.tree.flatten(model.params)
-    leaves, x_tree = jax.tree.flatten(x)
-    specs = tuple(_spec(a) for a in params), tuple(_spec(a) for a in leaves)
-    key = (
-        model.apply,
-        params_tree,
-        x_tree,
-        *specs,
-        jax.config.jax_enable_x64,
-        jax.config.jax_default_matmul_precision,
-    )
-    try:
-        hash(key)
-    except TypeError:
-        return _trace(model, x)
-    if key not in _TRACES:
-        new = _trace(model, x)
-        if any(isinstance(array, jax.core.Tracer) for array in new.captured):
-            return new  # belongs to a transformation that is under way, and must not outlive it
-        _TRACES[key] = new
-        while len(_TRACES) > 64:
-            _TRACES.popitem(last=False)
-    _TRACES.move_to_end(key)
-    return _TRACES[key]
+def _scans(place: Place) -> _Scans:
+    return tuple(i.scan for i in place.iterations)
 
 
-_TRACES: OrderedDict[Hashable, Traced] = OrderedDict()
+def _by_value(places: Sequence[Place]) -> dict[Value, list[Place]]:
+    names: dict[Value, list[Place]] = {}
+    for place in places:
+        names.setdefault(place.value, []).append(place)
+    return names
 
 
-def _trace(model: Model, x: Any) -> Traced:
-    params = jax.tree.map(_struct, model.params)
-
-    def example(batch: int) -> Any:
-        return jax.tree.map(lambda a: jax.ShapeDtypeStruct((batch, *np.shape(a)[1:]), _struct(a).dtype), x)
-
-    def failed(batch: int, error: Exception) -> ValueError:
-        shapes = ", ".join(
-            f"{_name(p)} {a.shape}" for p, a in jax.tree_util.tree_leaves_with_path(example(batch))
-        )
-        return ValueError(
-            f"model: apply(params, x) cannot be traced for a batch of {batch}, with {shapes}: {type(error).__name__}: {error}. "
-            "x must have the batch axis first and the shapes that the model expects, and apply must take any batch size "
-            "(no literal batch size in a reshape)."
-        )
-
-    try:
-        closed, one = jax.make_jaxpr(model.apply, return_shape=True)(params, example(1))
-    except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise failed(1, error) from error
-    try:
-        two = jax.eval_shape(model.apply, params, example(2))
-    except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise failed(2, error) from error
-    batched = []
-    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(two), strict=True):
-        if a.shape != b.shape and (a.shape[:1], b.shape[:1], a.shape[1:]) != ((1,), (2,), b.shape[1:]):
-            raise ValueError(
-                f"model: output {_name(path, 'outputs')} has shape {a.shape} for a batch of 1 and {b.shape} for a batch of 2, "
-                "so its batch axis is not the first one, or apply has a literal batch size in a reshape; use x.shape[0] there."
-            )
-        batched.append(a.shape != b.shape)
-    paths = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(x)]
-    return Traced(closed, len(jax.tree.leaves(params)), jax.tree.structure(one), batched, paths)
-
-
-def _struct(a: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(
-        np.shape(a), jax.dtypes.canonicalize_dtype(a.dtype if hasattr(a, "dtype") else np.result_type(a))
-    )
-
-
-def _spec(a: Any) -> tuple[Hashable, ...]:
-    struct = _struct(a)
-    return struct.shape, struct.dtype
-
-
-def _name(path: Any, root: str = "x") -> str:
-    return root + jax.tree_util.keystr(path)
+def _note(found: Analysis, value: Value) -> str:
+    return "inside a custom derivative, which is bypassed" if value in found.hidden else ""
 
 
 def _plainest(place: Place) -> tuple[bool, int, int]:
@@ -283,16 +205,7 @@ def _plainest(place: Place) -> tuple[bool, int, int]:
     return place.name.startswith("after:"), place.name.count("."), len(place.iterations)
 
 
-def _family(name: str) -> str:
-    """A name without the iterations of scans."""
-    return name.partition("[")[0]
-
-
-def _indices(name: str) -> tuple[int, ...]:
-    return tuple(int(part.rstrip("]")) for part in name.split("[")[1:])
-
-
-def _renamed(place: Place, indices: Sequence[int]) -> str:
-    if not place.iterations:
-        return place.name
-    return _family(place.name) + "".join(f"[{i}]" for i in indices[: len(place.iterations)])
+def _elsewhere(place: Place, at: Sequence[int]) -> str:
+    """The name of the same layer in other iterations of the scans that it lies in."""
+    here = "".join(f"[{i.at}]" for i in place.iterations)
+    return place.name.removesuffix(here) + "".join(f"[{n}]" for n in at)
