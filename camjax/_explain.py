@@ -86,7 +86,7 @@ def explain(
     cut = split(model, x, layer, axes=axes, scores=scores)
     bound, keep = as_target(target, model.labels, batch)
     options = options.of(cut, keep)
-    result = explain_batch(cut, method, options, model.params, x, bound, ids, key)
+    result = explain_batch(cut, method, options, cut.bound(model.params), x, bound, ids, key)
     if strict:
         _diagnose.check(result, cut, model.params, x, lambda: better_layer(model, x, cut))
     return result

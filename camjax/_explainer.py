@@ -73,16 +73,14 @@ def explainer(
     options = options.of(cut, keep=True)
     example, weights = _like(x, 1), _like(model.params, 0)
 
-    def explain_like(
-        model: Model, x: Any, target: Any = None, *, ids: Any = None, key: Any = None
-    ) -> Explanation:
+    def explain_like(model: Model, x: Any, target: Any = None, *, ids: Any = None, key: Any = None) -> Explanation:
         x, batch = _validate.check_input(x)
         _check_like("x", _like(x, 1), example, "one example")
         _check_like("model", _like(model.params, 0), weights, "the parameters")
         _validate.check_key(method, key)
         ids = _validate.check_ids(ids, batch)
         bound, _ = as_target(target, model.labels, batch)
-        return explain_batch(cut, method, options, model.params, x, bound, ids, key)
+        return explain_batch(cut, method, options, cut.bound(model.params), x, bound, ids, key)
 
     return explain_like
 

@@ -25,6 +25,8 @@ class Split:
         batched: for each leaf of the outputs, in flattening order, whether its first axis is the batch; None: all.
         name: the layer's name, for messages.
         tail: the softmax-like tail that was removed from the head ("softmax", "sigmoid", ...), if one was.
+        bind: puts large arrays that the functions captured beside the parameters that they take, so that a compiled
+            program has them as arguments rather than as constants; None: they captured none.
 
     Both functions have the batch axis first, like `Model.apply`; camjax calls them with a batch of one and
     maps over examples with `jax.vmap`. A `Split` is hashable, so that it can key compiled functions.
@@ -46,6 +48,7 @@ class Split:
     batched: tuple[bool, ...] | None = None
     name: str = ""
     tail: str | None = None
+    bind: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.axes, Mapping):  # hashable, like everything else here
@@ -76,6 +79,10 @@ class Split:
                 f"shape {shape}, which has no space axis; name an earlier layer, or say the layout with axes=."
             )
         return Axes.of(shape, space=tuple(range(1, len(shape) - 1)), channel=len(shape) - 1)
+
+    def bound(self, params: Any) -> Any:
+        """The first argument of `features` and `head` in a compiled program."""
+        return params if self.bind is None else self.bind(params)
 
     def unbatched(self, outputs: Any) -> Any:
         """The head's outputs for a batch of one, as those of the one example: no batch axis."""

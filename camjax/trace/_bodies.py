@@ -16,10 +16,7 @@ from camjax.trace._scopes import uses
 
 def _call(follow: Follow, equation: Equation, layouts: Sequence[Layout | None]) -> list[Layout]:
     found = _through(follow, equation, layouts)
-    return [
-        la if la is not None else follow.unknown(v.shape)
-        for la, v in zip(found, equation.outputs, strict=True)
-    ]
+    return [la if la is not None else follow.unknown(v.shape) for la, v in zip(found, equation.outputs, strict=True)]
 
 
 def _scan(follow: Follow, equation: Equation, layouts: Sequence[Layout | None]) -> list[Layout]:
@@ -77,9 +74,7 @@ def _through(follow: Follow, equation: Equation, layouts: Sequence[Layout | None
     if key not in follow.bodies:
         follow.bodies[key] = _prepared(follow, equation, dependent)
     program, equations, inner = follow.bodies[key]
-    known: dict[Value, Layout] = dict(
-        zip(program.inputs, (la for la in layouts if la is not None), strict=True)
-    )
+    known: dict[Value, Layout] = dict(zip(program.inputs, (la for la in layouts if la is not None), strict=True))
     for e in equations:
         if not inner.use.dependent.isdisjoint(e.outputs):
             inputs = [known.get(a) if isinstance(a, Value) else None for a in e.inputs]
@@ -87,9 +82,7 @@ def _through(follow: Follow, equation: Equation, layouts: Sequence[Layout | None
     return [known.get(atom) if isinstance(atom, Value) else None for atom in program.outputs]
 
 
-def _prepared(
-    follow: Follow, equation: Equation, dependent: Sequence[bool]
-) -> tuple[Program, list[Equation], Any]:
+def _prepared(follow: Follow, equation: Equation, dependent: Sequence[bool]) -> tuple[Program, list[Equation], Any]:
     whole = flatten(equation.params["jaxpr"], 0, peel=None)
     arguments = list(zip(whole.inputs, equation.inputs, dependent, strict=True))
     program = whole.replace(

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from camjax.trace._default import behind
 from camjax.trace._program import Equation, Program, Value, close, evaluate, live, reached, read
+
+_LARGE = 4096  # entries; the compiler copies and folds constants, which pays for masks but not for weights
+
+
+class Bound(NamedTuple):
+    """A model's parameters, and beside them the large arrays that its function captured."""
+
+    params: Any
+    captured: list[Any]
 
 
 class Cut:
@@ -46,9 +55,7 @@ class Cut:
         leaves = jax.tree.leaves(x)
         if leaves[0].shape[0] == 1:
             return self._features_of_one(params, leaves)
-        one = jax.vmap(
-            lambda xs: self._features_of_one(params, [a[None] for a in xs]), out_axes=(0, self._rest_axes)
-        )
+        one = jax.vmap(lambda xs: self._features_of_one(params, [a[None] for a in xs]), out_axes=(0, self._rest_axes))
         A, rest = one(leaves)
         return (A[:, 0] if self._leading else A), rest
 
@@ -67,9 +74,21 @@ class Cut:
     def _leading(self) -> bool:
         return self._value.shape[:1] == (1,)
 
+    @property
+    def captured(self) -> list[Value]:
+        """The captured arrays that are too large to be constants of a compiled program."""
+        return [value for value, array in self._program.consts.items() if array.size >= _LARGE]
+
+    def bind(self, params: Any) -> Bound:
+        """`params` as the two functions take them where captured arrays must be arguments as well."""
+        return Bound(params, [self._program.consts[value] for value in self.captured])
+
     def _env(self, params: Any) -> dict[Value, Any]:
-        env = dict(zip(self._program.params, jax.tree.leaves(params), strict=True))
-        env.update(self._program.consts)
+        env = dict(self._program.consts)
+        if isinstance(params, Bound):
+            env.update(zip(self.captured, params.captured, strict=True))
+            params = params.params
+        env.update(zip(self._program.params, jax.tree.leaves(params), strict=True))
         return env
 
     def _features_of_one(self, params: Any, leaves: Sequence[Any]) -> tuple[Any, list[Any]]:

@@ -43,9 +43,7 @@ def default(
         and grids.pure(value)
         and all((value, dim) in living for dim in grids.dims(value))
     ]
-    candidates.sort(
-        key=lambda value: (value in hidden, value not in named)
-    )  # stable: newest first among equals
+    candidates.sort(key=lambda value: (value in hidden, value not in named))  # stable: newest first among equals
     for needs_weight, needs_alone in ((True, True), (False, True), (True, False), (False, False)):
         for value in candidates:
             if needs_weight and not contracted(value, use, grids):
@@ -79,10 +77,7 @@ def contracted(value: Value, use: Uses, grids: Grids) -> bool:
                     weighted = True
                     continue
             goes = grids.carried(number, at, dim)
-            if any(
-                out.shape[d] != at.shape[dim] and equation.name in ("slice", "split", "gather")
-                for out, d in goes
-            ):
+            if any(out.shape[d] != at.shape[dim] and equation.name in ("slice", "split", "gather") for out, d in goes):
                 return False  # not whole
             new = [step for step in goes if step not in seen]
             seen.update(new)
@@ -111,19 +106,13 @@ def alone(
     """Condition (d): with `value` planted, nothing else with a live part of the grid reaches the outputs."""
     head, frontier = behind(program, equations, value)
     living = grids.live_dims({-1, *(numbers[e] for e in head)})
-    return not any(
-        (other, dim) in living for other in frontier if other in grids.layouts for dim in grids.dims(other)
-    )
+    return not any((other, dim) in living for other in frontier if other in grids.layouts for dim in grids.dims(other))
 
 
-def behind(
-    program: Program, equations: Sequence[Equation], value: Value
-) -> tuple[list[Equation], list[Value]]:
+def behind(program: Program, equations: Sequence[Equation], value: Value) -> tuple[list[Equation], list[Value]]:
     """The equations between `value` and the outputs, and all else that they read, parameters too."""
     after = reached(equations, [value]) - {value}
-    outputs: list[Atom] = [
-        atom for atom in program.outputs if isinstance(atom, Value) and atom in after | {value}
-    ]
+    outputs: list[Atom] = [atom for atom in program.outputs if isinstance(atom, Value) and atom in after | {value}]
     needed = live([e for e in equations if value not in e.outputs], outputs)
     head = [e for e in needed if not after.isdisjoint(e.outputs)]
     read = dict.fromkeys(v for e in head for v in e.values if v not in after and v is not value)

@@ -21,9 +21,7 @@ _CUSTOM_CALLS = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr
 _SEALED = {"while": "a while loop", "cond": "a conditional", "scan": "a scan without iterations"}
 
 
-def flatten(
-    closed: core.ClosedJaxpr, n_params: int, peel: Mapping[tuple[int, ...], int] | None = None
-) -> Program:
+def flatten(closed: core.ClosedJaxpr, n_params: int, peel: Mapping[tuple[int, ...], int] | None = None) -> Program:
     """Flattens `closed`, whose first `n_params` arguments are the parameters and whose others are the input.
 
     `peel` says which iteration of a scan is inlined, the last one where it says nothing; None: no one is.
@@ -110,18 +108,14 @@ class _Flattener:
             self.consts[value] = array
         return self._const_of[id(array)]
 
-    def _custom(
-        self, eqn: Any, inputs: tuple[Atom, ...], inner: Any, regions: Any, scans: Any
-    ) -> list[Value]:
+    def _custom(self, eqn: Any, inputs: tuple[Atom, ...], inner: Any, regions: Any, scans: Any) -> list[Value]:
         """Opens a call with a custom derivative, and keeps what is needed to close it again.
 
         A closed call is one equation, so each of its results must be a value of its own: what the call hands
         through (a gradient reversal computes nothing else), or returns twice, is copied.
         """
         number = len(self.regions)
-        self.regions[number] = Equation(
-            eqn, inputs, (), inner, regions
-        )  # takes the number before inner calls do
+        self.regions[number] = Equation(eqn, inputs, (), inner, regions)  # takes the number before inner calls do
         first = len(self.equations)
         called = eqn.params[_CUSTOM_CALLS[eqn.primitive.name]]
         results = self.walk(*body(called), inputs, inner, (*regions, number), scans)

@@ -33,8 +33,7 @@ class Grids:
         self.follow = Follow(use, RULES)
         self.layouts: dict[Value, Layout] = {
             value: tuple(
-                Dim() if d == 0 else Dim((Factor(("input", leaf, d), n, 1, n),))
-                for d, n in enumerate(value.shape)
+                Dim() if d == 0 else Dim((Factor(("input", leaf, d), n, 1, n),)) for d, n in enumerate(value.shape)
             )
             for leaf, value in enumerate(program.inputs)
         }
@@ -82,9 +81,7 @@ class Grids:
         found: set[tuple[Value, int]] = set()
         for value in reversed(self.layouts):
             for dim in self.dims(value):
-                if any(
-                    n in numbers and self._read(n, value, dim, found) for n in self.use.readers.get(value, ())
-                ):
+                if any(n in numbers and self._read(n, value, dim, found) for n in self.use.readers.get(value, ())):
                     found.add((value, dim))
         return found
 
@@ -92,9 +89,7 @@ class Grids:
         if number == -1:
             return True
         equation = self.equations[number]
-        if (
-            equation.name == "gather" and equation.inputs[0] is value
-        ):  # fewer entries than there are: a selection
+        if equation.name == "gather" and equation.inputs[0] is value:  # fewer entries than there are: a selection
             return equation.outputs[0].aval.size >= value.aval.size
         goes = self.carried(number, value, dim)
         if not goes:  # contracted or reduced, unless what was selected lies outside of the grid

@@ -119,9 +119,7 @@ def reshaped(layout: Layout, shape: Sequence[int], fresh: Fresh) -> Layout:
         return tuple(fresh.dim(n) for n in shape)
     while new:
         group_old, group_new = [old.pop(0)], [new.pop(0)]
-        while (have := math.prod(d.size for d in group_old)) != (
-            want := math.prod(shape[i] for i in group_new)
-        ):
+        while (have := math.prod(d.size for d in group_old)) != (want := math.prod(shape[i] for i in group_new)):
             if have < want:
                 group_old.append(old.pop(0))
             else:

@@ -39,9 +39,7 @@ def _squeeze(follow: Follow, equation: Equation, layout: Layout) -> Layout:
 def _rev(follow: Follow, equation: Equation, layout: Layout) -> Layout:
     """A mirrored axis is another one."""
     turned = equation.params["dimensions"]
-    return tuple(
-        follow.fresh.dim(d.size, marked=d.marked) if i in turned else d for i, d in enumerate(layout)
-    )
+    return tuple(follow.fresh.dim(d.size, marked=d.marked) if i in turned else d for i, d in enumerate(layout))
 
 
 def _slice(follow: Follow, equation: Equation, layout: Layout) -> Layout:

@@ -17,9 +17,7 @@ def windowed(dim: Dim, start: int, stop: int, step: int, fresh: Fresh) -> Dim:
         if step == 1 and start <= dim.before and stop >= end:
             return dim._replace(before=dim.before - start, after=stop - end)
         touches = start < end and stop > dim.before
-        return fresh.dim(
-            size, marked=dim.marked and touches
-        )  # a class token alone: the grid and its mark are gone
+        return fresh.dim(size, marked=dim.marked and touches)  # a class token alone: the grid and its mark are gone
     if len(dim.factors) != 1 or not dim.factors[0].whole:
         return fresh.dim(size, marked=dim.marked)
     factor = dim.factors[0]

@@ -43,11 +43,15 @@ def uses(program: Program, equations: Sequence[Equation]) -> Uses:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Place:
-    """A value and one name that addresses it."""
+    """A value and one name that addresses it.
+
+    `trunk`: the scope also holds the model's first layer, so that its name says little about which layer it ends in.
+    """
 
     name: str
     value: Value
     iterations: tuple[Iteration, ...] = ()
+    trunk: bool = False
 
 
 def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
@@ -79,6 +83,7 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
             members[key].append(number)
             titles[key] = (f"after:{titles[scope][0]}", iterations)
     found = []
+    first = next((n for n, equation in enumerate(equations) if _weights_read(equation, use)), None)
     for key, numbers in members.items():
         inside = set(numbers)
         leaving = [
@@ -91,7 +96,7 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
         suffix = "".join(f"[{i.at}]" for i in iterations)
         for i, value in enumerate(leaving):
             several = f":{i}" if len(leaving) > 1 else ""
-            found.append(Place(f"{title}{several}{suffix}", value, iterations))
+            found.append(Place(f"{title}{several}{suffix}", value, iterations, first in inside))
     order = {value: n for n, equation in enumerate(equations) for value in equation.outputs}
     return sorted(found, key=lambda place: order[place.value])
 
@@ -99,9 +104,7 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
 def silent(program: Program, equations: Sequence[Equation]) -> list[tuple[str, Atom]]:
     """The scopes that compute nothing, with the value that they hand on."""
     busy = {frame.path for equation in equations for frame in equation.frames}
-    return [
-        (frames[-1].path, atom) for frames, atom in program.silent if frames and frames[-1].path not in busy
-    ]
+    return [(frames[-1].path, atom) for frames, atom in program.silent if frames and frames[-1].path not in busy]
 
 
 _Call = tuple[str, int, tuple[Iteration, ...]]  # a scope's path, the number of the call, the iterations

@@ -108,13 +108,10 @@ class Layers(Sequence[Layer]):
 
     def __repr__(self) -> str:
         head = ("", "layer", "shape", "axes", "note")
-        rows = [
-            ("*" if r.default else "", r.name, _shape(r), str(r.axes or ""), _note(r)) for r in self._rows
-        ]
+        rows = [("*" if r.default else "", r.name, _shape(r), str(r.axes or ""), _note(r)) for r in self._rows]
         widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
         lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in (head, *rows)
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
         ]
         return "\n".join(lines)
 

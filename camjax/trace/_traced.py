@@ -65,9 +65,7 @@ class Traced:
                 rows += iterations.pop(_scans(place), ())
             rows.append(self._row_of(found, value, here))
         if found.default is not None and not any(row.default for row in rows):
-            rows.append(
-                self._row_of(found, found.default, [Place(found.name_of(found.default), found.default)])
-            )
+            rows.append(self._row_of(found, found.default, [Place(found.name_of(found.default), found.default)]))
         taken = {name for row in rows for name in (row.name, *row.aliases)}
         for name in dict(silent(found.program, found.program.equations)):
             if name not in taken:
@@ -118,9 +116,7 @@ class Traced:
                 given, or when `scores` is neither "logits" nor "outputs".
         """
         if scores not in ("logits", "outputs"):
-            raise ValueError(
-                f"scores: got {scores!r}, expected 'logits' (before a final softmax) or 'outputs'."
-            )
+            raise ValueError(f"scores: got {scores!r}, expected 'logits' (before a final softmax) or 'outputs'.")
         said: Any = axes
         if isinstance(axes, Mapping):
             said = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in sorted(axes.items()))
@@ -166,7 +162,15 @@ class Traced:
         if scores == "logits":
             program, tail = _tails.strip(program, live(program.equations, program.outputs))
         cut = Cut(program, value, self._out_tree, self._batched)
-        return Split(cut.features, cut.head, axes=layout, batched=self._batched, name=row.name, tail=tail)
+        return Split(
+            cut.features,
+            cut.head,
+            axes=layout,
+            batched=self._batched,
+            name=row.name,
+            tail=tail,
+            bind=cut.bind if cut.captured else None,
+        )
 
     def _no_axes(self, row: Layer, grids: Grids) -> str:
         what = f"layer {row.name!r} (shape {'x'.join(map(str, row.shape))})"
@@ -200,9 +204,10 @@ def _note(found: Analysis, value: Value) -> str:
     return "inside a custom derivative, which is bypassed" if value in found.hidden else ""
 
 
-def _plainest(place: Place) -> tuple[bool, int, int]:
-    """Sorts the names of one value: a scope's own before `after:`, outer before inner."""
-    return place.name.startswith("after:"), place.name.count("."), len(place.iterations)
+def _plainest(place: Place) -> tuple[bool, bool, int, int]:
+    """Sorts the names of one value: a scope's own before `after:`, a stage's before the whole trunk's
+    (`features.12` rather than `features`, which begins with the model), outer before inner."""
+    return place.name.startswith("after:"), place.trunk, place.name.count("."), len(place.iterations)
 
 
 def _elsewhere(place: Place, at: Sequence[int]) -> str:
