@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 SEED = 2026
-CLOSE_UPS, CLOSE_BATCH = 2600, 32  # batches of close-ups, and pictures in each
-SCENES, SCENE_BATCH = 1408, 16  # then batches of whole scenes
+CLOSE_UPS, CLOSE_BATCH = 2100, 32  # batches of close-ups, and pictures in each
+SCENES, SCENE_BATCH = 1000, 16  # then batches of whole scenes
 PEAK = 5e-3  # learning rate
 _BULK = 512  # scenes drawn at once
 _REPORT = 100  # batches between two lines of the log
@@ -111,19 +111,16 @@ def batches(seed: int) -> Iterator[tuple[UInt8[np.ndarray, "b h w 3"], Bool[np.n
     First close-ups: there an object fills much of the picture, and its shape is learned quickly. Then whole
     scenes of one to four objects, in which the network learns to leave the background alone.
     """
-    closely, first = 0, 0
-    while closely < CLOSE_UPS:
-        drawn = scenes(seed, _BULK, start=first)
-        first += _BULK
-        images, labels = close_ups(drawn, first)
-        for i in range(0, len(images) - CLOSE_BATCH + 1, CLOSE_BATCH):
-            yield images[i : i + CLOSE_BATCH], labels[i : i + CLOSE_BATCH]
-        closely += len(images) // CLOSE_BATCH
-    for _ in range(0, SCENES * SCENE_BATCH, _BULK):
-        drawn = scenes(seed, _BULK, start=first)
-        first += _BULK
-        for i in range(0, _BULK, SCENE_BATCH):
-            yield drawn.images[i : i + SCENE_BATCH], drawn.labels[i : i + SCENE_BATCH]
+    bulks = (scenes(seed, _BULK, start=start) for start in itertools.count(0, _BULK))
+    close = (batch for i, drawn in enumerate(bulks) for batch in _cut(*close_ups(drawn, i), CLOSE_BATCH))
+    yield from itertools.islice(close, CLOSE_UPS)
+    whole = (batch for drawn in bulks for batch in _cut(drawn.images, drawn.labels, SCENE_BATCH))
+    yield from itertools.islice(whole, SCENES)
+
+
+def _cut(images: np.ndarray, labels: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for i in range(0, len(images) - size + 1, size):
+        yield images[i : i + size], labels[i : i + size]
 
 
 def optimiser() -> optax.GradientTransformation:
