@@ -13,13 +13,15 @@ clips at zero, subtracts the map's minimum, divides by its maximum plus 1e-7, an
 the input with OpenCV; `aggregate_multi_layers` then does the same normalisation again. The script checks
 that these steps, done to the recorded map, give the library's final output, so the record is what it used.
 
-The target is the logit of each photo's label (`ClassifierOutputTarget`). Only maps, file names, labels
+The target is the logit of each photo's label (`ClassifierOutputTarget`). Maps are stored as float32, whatever
+precision they were computed in. Only maps, file names, labels
 and versions are stored, no pictures.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import os
 from pathlib import Path
 
@@ -56,27 +58,28 @@ def raw_maps(
     return raw.astype(np.float32)
 
 
-def main(batch: int = 10) -> None:
-    """Records every method on every network for all labelled photos."""
+def main(batch: int = 17) -> None:
+    """Records every method at every layer of every network, for every third labelled photo."""
     if "CAMJAX_DATA" not in os.environ:
         raise SystemExit("set CAMJAX_DATA to the folder that holds the real weights and photos")
-    photos = data.photos()
+    photos = data.photos()[::3]
     labels = [photo.label for photo in photos]
     record = {
         "files": np.array([photo.path.name for photo in photos]),
         "targets": np.array(labels, np.int32),
         "versions": np.array([f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]),
     }
-    for network in NETWORKS:
-        module = network.load()
-        for method in METHODS:
+    for network, method in itertools.product(NETWORKS, METHODS):
+        for layer, dtype, count in network.cases:
+            module = network.load(dtype)
             chunks = []
-            for start in range(0, len(photos), batch):
-                part = slice(start, start + batch)
-                x = data.batch([photo.path for photo in photos[part]], network.style, "NCHW")
-                chunks.append(raw_maps(method, module, network.layer, torch.from_numpy(x), labels[part]))
-            record[f"{network.name}/{method}"] = np.concatenate(chunks)
-            print(network.name, method, record[f"{network.name}/{method}"].shape)
+            for start in range(0, count, batch):
+                part = slice(start, min(start + batch, count))
+                x = data.batch([photo.path for photo in photos[part]], network.style, "NCHW").astype(dtype)
+                chunks.append(raw_maps(method, module, layer, torch.from_numpy(x), labels[part]))
+            key = f"{network.name}/{layer}/{method}"
+            record[key] = np.concatenate(chunks)
+            print(key, dtype, record[key].shape)
     np.savez_compressed(FIXTURE, **record)
     print(f"{FIXTURE.name}: {FIXTURE.stat().st_size / 1e3:.0f} kB")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -38,31 +39,51 @@ def mobilenet_tf_same() -> nn.Module:
     return module
 
 
+class Case(NamedTuple):
+    """What is explained: a layer, the precision, and how many of the recorded photos.
+
+    The last layer with feature maps is compared in float32, as people run it. There Grad-CAM and HiResCAM are
+    (nearly) the same, since little but an average follows; so an inner layer is compared too, in float64:
+    in float32 a ReLU's input within rounding of zero turns a gradient on or off, which moves a map by more
+    than 1e-3 between two runs of PyTorch itself (float32 against float64, one photo in ten).
+    """
+
+    layer: str
+    dtype: str
+    photos: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network, the layer to explain, and the `style` of its input (see `tests.data.batch`)."""
+    """A network, what to explain of it, and the `style` of its input (see `tests.data.batch`)."""
 
     name: str
     build: Callable[[], nn.Module]
     weights: str
-    layer: str
     style: str
+    cases: tuple[Case, ...]
 
-    def load(self) -> nn.Module:
+    def load(self, dtype: str = "float32") -> nn.Module:
         """The module with its pretrained weights, in evaluation mode."""
         module = self.build()
         state = torch.load(data.checkpoint(self.weights), weights_only=True)
         module.load_state_dict(state)
-        return module.eval()
+        return module.to(getattr(torch, dtype)).eval()
 
 
 NETWORKS = (
-    Network("squeezenet1_1", squeezenet, "squeezenet1_1_torchvision-keys.pth", "features.12", "imagenet"),
+    Network(
+        "squeezenet1_1",
+        squeezenet,
+        "squeezenet1_1_torchvision-keys.pth",
+        "imagenet",
+        (Case("features.12", "float32", 34), Case("features.9", "float64", 12)),
+    ),
     Network(
         "mobilenet_v2_tfsame",
         mobilenet_tf_same,
         "mobilenet_v2_torchvision-keys_tfsame.pth",
-        "features.18",
         "tf",
+        (Case("features.18", "float32", 34), Case("features.14", "float64", 12)),
     ),
 )
