@@ -44,7 +44,7 @@ def params(key=0, size=6, colours=2, channels=5, classes=4, dtype=None):
         "out": (7, classes),
     }
     return {
-        name: jax.random.normal(k, shape, dtype or float) for k, (name, shape) in zip(keys, shapes.items(), strict=True)
+        name: jax.random.normal(k, shape).astype(dtype or float) for k, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
 
 
@@ -55,7 +55,7 @@ def model(split=POOLED, labels=None, **kwargs):
 
 def pictures(batch=3, key=1, size=6, colours=2, dtype=None):
     """Random inputs."""
-    return jax.random.normal(jax.random.key(key), (batch, size, size, colours), dtype or float)
+    return jax.random.normal(jax.random.key(key), (batch, size, size, colours)).astype(dtype or float)
 
 
 applies = {
