@@ -209,9 +209,7 @@ def test_the_sheet_says_what_it_leaves_out():
 def test_any_number_of_space_axes_and_no_target_axis(space, shape):
     raw = np.resize(scene()[1], (*shape, *space)).astype(np.float32)
     zeros = np.zeros(shape, np.int32)
-    picture = decoded(
-        plot.notebook_png(Explanation(None, raw, None, raw.max(), zeros, zeros)._replace(score=zeros))
-    )
+    picture = decoded(plot.notebook_png(Explanation(None, raw, None, raw.max(), zeros, zeros)._replace(score=zeros)))
     assert np.asarray(picture).std() > 10
 
 
@@ -233,3 +231,26 @@ def test_nothing_is_drawn_while_tracing():
     jax.eval_shape(lambda e: seen.append(plot.notebook_png(e)), explanation())
     shapes = jax.eval_shape(lambda e: e, explanation())
     assert [*seen, plot.notebook_png(shapes)] == [None, None]
+
+
+def test_without_the_extra_a_notebook_shows_the_numbers(monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert plot.notebook_png(explanation()) is None
+
+
+def test_a_large_batch_is_cut_before_it_is_copied(monkeypatch):
+    """Eight thousand maps of which twenty-four are drawn: nothing larger than those becomes float64."""
+    import tracemalloc
+
+    raw = np.broadcast_to(scene()[1][:1].astype(np.float32), (200, 40, 96, 96))
+    ones = np.ones((200, 40), np.int32)
+    large = Explanation(raw, raw, None, ones, ones, ones)
+    plot.notebook_png(explanation())  # fonts and colours are loaded
+    tracemalloc.start()
+    picture = decoded(plot.notebook_png(large))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
+    assert picture.width > 900

@@ -93,9 +93,10 @@ def _exported(path: Path, weights: Path | None) -> Model:
 
 
 def _need_torch(spec: str) -> None:
-    for name in ("torch", *([spec.partition(":")[0]] if ":" in spec else [])):
-        if importlib.util.find_spec(name) is None:
-            raise UsageError(f"--model: {spec} needs {name}: pip install 'camjax[torch]' {name}")
+    zoo = [spec.partition(":")[0]] if ":" in spec else []
+    if missing := [name for name in ("torch", *zoo) if importlib.util.find_spec(name) is None]:
+        packages = " ".join(["'camjax[torch]'", *(name for name in missing if name != "torch")])
+        raise UsageError(f"--model: {spec} needs {' and '.join(missing)}: pip install {packages}")
 
 
 def _from_python(name: str, weights: Path | None) -> Model:

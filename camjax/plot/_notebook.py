@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ def notebook_png(explanation: Any) -> bytes | None:
     are the positive part of `raw` over its maximum.
 
     Returns:
-        PNG bytes; None where there are no numbers to draw (traced, or on another host's devices).
+        PNG bytes; None without the extra `cli`, and where there are no numbers to draw (traced, or on
+        another host's devices).
 
     Example:
         >>> from camjax import Explanation
@@ -29,22 +31,21 @@ def notebook_png(explanation: Any) -> bytes | None:
         >>> notebook_png(Explanation(maps, maps, None, score=one, target=one.astype(int), status=one))[:4]
         b'\\x89PNG'
     """
+    if any(importlib.util.find_spec(extra) is None for extra in ("PIL", "matplotlib")):
+        return None  # the notebook then shows the numbers, as it does any tuple
     if not all(_concrete(leaf) for leaf in explanation if leaf is not None):
         return None
-    maps, titles, captions = rows(explanation)
+    maps, titles, captions = rows(explanation, (_ROWS, _COLUMNS))
     tiles = [
-        [
-            Tile(enlarge(colorize(_flat(heat)), 160), titles[i][k], captions[i][k])
-            for k, heat in enumerate(row[:_COLUMNS])
-        ]
-        for i, row in enumerate(maps[:_ROWS])
+        [Tile(enlarge(colorize(_flat(heat)), 160), titles[i][k], captions[i][k]) for k, heat in enumerate(row)]
+        for i, row in enumerate(maps)
     ]
     ramp = np.linspace(1, 0, tiles[0][0].pixels.shape[0])
     bar = colorize(np.repeat(ramp[:, None], 16, 1))
-    drawn = (len(tiles), len(tiles[0]))
-    if drawn == maps.shape[:2]:
+    examples, targets = (*explanation.score.shape, 1, 1)[:2]
+    if maps.shape[:2] == (examples, targets):
         return png_bytes(sheet(tiles, bar))
-    note = f"{drawn[0]} of {maps.shape[0]} examples, {drawn[1]} of {maps.shape[1]} targets"
+    note = f"{maps.shape[0]} of {examples} examples, {maps.shape[1]} of {targets} targets"
     return png_bytes(sheet(tiles, bar, note))
 
 

@@ -15,12 +15,22 @@ class Rows(NamedTuple):
     captions: list[list[str]]
 
 
-def rows(explanation: Any) -> Rows:
+def rows(explanation: Any, most: tuple[int, int] | None = None) -> Rows:
     """The maps of an Explanation, one row for each example, one column for each target.
 
     Without a heatmap (`size=None`) the coarse map stands in; values beyond 0..1 (`normalize=None`) are
-    shown as their positive part over its maximum. The caption says what a black map cannot.
+    shown as their positive part over its maximum. The caption says what a black map cannot. Of more
+    examples and targets than `most` the first are taken, before anything is copied from a device.
     """
+    if most is not None and explanation.score.ndim in (1, 2):
+        first = tuple(slice(n) for n in most[: explanation.score.ndim])
+        explanation = explanation._replace(
+            **{
+                name: leaf[first]
+                for name, leaf in explanation._asdict().items()
+                if name in ("heatmap", "raw", "score", "target") and leaf is not None
+            }
+        )
     score = np.asarray(explanation.score)
     lead = (-1, score.shape[1] if score.ndim > 1 else 1)
     maps = np.asarray(explanation.raw if explanation.heatmap is None else explanation.heatmap)

@@ -239,13 +239,11 @@ def test_an_output_folder_that_cannot_be_written(camjax, monkeypatch):
 def test_an_extra_that_is_missing_is_named(camjax, monkeypatch):
     import importlib.util
 
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name in ("torch", "rich") else find(name)
-    )
+    find, gone = importlib.util.find_spec, {"torch", "torchvision", "rich"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in gone else find(name))
     result = camjax("explain", "photos", model="torchvision:resnet18")
     assert result.code == 2
-    assert "torchvision:resnet18 needs torch: pip install 'camjax[torch]'" in result.err
+    assert "torchvision:resnet18 needs torch and torchvision: pip install 'camjax[torch]' torchvision" in result.err
     from camjax.cli import main
 
     with pytest.raises(SystemExit, match=r"needs rich, which is not installed: pip install 'camjax\[cli\]'"):
