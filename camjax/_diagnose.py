@@ -16,9 +16,7 @@ from camjax._explanation import Explanation, Status
 from camjax._split import Split
 
 
-def check(
-    explanation: Explanation, split: Split, params: Any, x: Any, better_layer: Callable[[], str | None]
-) -> None:
+def check(explanation: Explanation, split: Split, params: Any, x: Any, better_layer: Callable[[], str | None]) -> None:
     """Raises ValueError, in words, for what strict explanations do not tolerate; warns of probabilities.
 
     Args:
@@ -38,7 +36,8 @@ def check(
         got = sorted({int(c) for c in np.asarray(explanation.target)[tuple(where.T)]})
         n = class_scores(split, params, x).shape[0]
         raise ValueError(
-            f"target: got class {', '.join(map(str, got))} for {_examples(where)}, but the model has {n} classes; expected "
+            f"target: got class {', '.join(map(str, got))} for {_examples(where)}, but the model has {n} "
+            "classes; expected "
             f"indices from 0 to {n - 1}."
         )
     if (where := _where(status, Status.NON_FINITE)).size:
@@ -47,12 +46,14 @@ def check(
         better = better_layer()
         remedy = f"try layer={better!r}" if better else "name another layer (camjax.layers lists them)"
         raise ValueError(
-            f"layer {split.name or 'of the Split'}: the score does not depend on it (every gradient is exactly zero) for "
+            f"layer {split.name or 'of the Split'}: the score does not depend on it (every gradient is exactly "
+            "zero) for "
             f"{_examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
         )
     if (status & int(Status.PROBABILITIES)).all():
         warnings.warn(
-            "the class scores of every example sum to one: probabilities were explained, whose gradients vanish where the "
+            "the class scores of every example sum to one: probabilities were explained, whose gradients "
+            "vanish where the "
             "model is sure, and no softmax was found to take the logits before it. Cut the model before its softmax, "
             "or pass scores='outputs' if this is meant.",
             UserWarning,
@@ -67,7 +68,8 @@ def _not_finite(where: np.ndarray, split: Split, params: Any, x: Any) -> str:
                 bad = np.flatnonzero(np.asarray(found(leaf)).reshape(leaf.shape[0], -1).any(1))
                 if bad.size:
                     return (
-                        f"x{jax.tree_util.keystr(path)}: {name} in {_examples(bad[:, None])}; expected finite numbers. Replace "
+                        f"x{jax.tree_util.keystr(path)}: {name} in {_examples(bad[:, None])}; expected finite "
+                        "numbers. Replace "
                         "or drop them, or pass strict=False to get status flags instead."
                     )
     bad_weights = [
@@ -78,11 +80,14 @@ def _not_finite(where: np.ndarray, split: Split, params: Any, x: Any) -> str:
     if bad_weights:
         return (
             f"model: NaN or infinite values in the parameters {', '.join(bad_weights[:5])}"
-            f"{' and more' if len(bad_weights) > 5 else ''}; expected finite weights. Was the checkpoint loaded completely?"
+            f"{' and more' if len(bad_weights) > 5 else ''}; expected finite weights. Was the checkpoint loaded "
+            "completely?"
         )
     return (
-        f"layer {split.name or 'of the Split'}: the score or the map is not finite for {_examples(where)}, though the input "
-        "and the weights are: the model overflows or divides by zero. Try the model in float32, or pass strict=False to get "
+        f"layer {split.name or 'of the Split'}: the score or the map is not finite for {_examples(where)}, "
+        "though the input "
+        "and the weights are: the model overflows or divides by zero. Try the model in float32, or pass "
+        "strict=False to get "
         "status flags instead."
     )
 

@@ -50,7 +50,8 @@ def explain(
         layer: the name of a layer (`camjax.layers` lists them), a hand-written `Split`, or None for the default.
         method: `GradCAM()`, `HiResCAM()`, `LayerCAM()`, or any `camjax.methods.Method`.
         size: the heatmap's size: `"input"`, one length per space axis, or None for no heatmap.
-        normalize: `"max"` divides each heatmap by its maximum, `"minmax"` shifts and scales it to 0..1, None does nothing.
+        normalize: `"max"` divides each heatmap by its maximum, `"minmax"` shifts and scales it to 0..1, None leaves
+            it as it is.
         upsampling: `"bilinear"` (half-pixel centres) or `"nearest"`.
         scores: `"logits"` takes class scores before a final softmax or sigmoid, `"outputs"` as the model returns them.
         axes: the layer's layout where it cannot be found: an `Axes`, or a dict of the arguments of `Axes.of`.
@@ -71,7 +72,8 @@ def explain(
         >>> import camjax, jax, jax.numpy as jnp
         >>> def apply(params, x):
         ...     with jax.named_scope("conv"):
-        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        ...         dims = ("NHWC", "HWIO", "NHWC")
+        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=dims)
         ...     return x.mean((1, 2))
         >>> model = camjax.Model(apply, jnp.ones((3, 3, 1, 2)), labels=("this", "that"))
         >>> explanation = camjax.explain(model, jnp.eye(8)[None, :, :, None], "that")

@@ -36,13 +36,14 @@ def explainer(
     """A pure function `f(model, x, target=None, *, ids=None, key=None) -> Explanation` for inputs like `x`.
 
     The model is traced here, once, from one example; `f` takes any batch size and any parameters of the same
-    shapes. It never looks at values, so it always tells by `status` what `explain` would raise, and it always has the axis K.
-    `f` can be given to `jax.jit`, `jax.vmap`, `jax.grad` (with respect to `x` and to the model) and `jax.export` (with a
-    symbolic batch), and follows the sharding of its arguments.
+    shapes. It never looks at values: what `explain` would raise for them, it tells by `status`. Its results always
+    have the axis K. It can be given to `jax.jit`, `jax.vmap`, `jax.grad` (with respect to `x` and to the model) and
+    `jax.export` (with a symbolic batch), and follows the sharding of its arguments.
 
     Args:
         model: a `Model`.
-        x: an input like those to come, batch axis first; only shapes and dtypes matter (`jax.ShapeDtypeStruct` will do).
+        x: an input like those to come, batch axis first; only shapes and dtypes matter, so that a
+            `jax.ShapeDtypeStruct` will do.
         layer: as for `camjax.explain`, and so are the other options.
         method: see there.
         size: see there.
@@ -59,7 +60,8 @@ def explainer(
         >>> import camjax, jax, jax.numpy as jnp
         >>> def apply(params, x):
         ...     with jax.named_scope("conv"):
-        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        ...         dims = ("NHWC", "HWIO", "NHWC")
+        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=dims)
         ...     return x.mean((1, 2))
         >>> model = camjax.Model(apply, jnp.ones((3, 3, 1, 2)))
         >>> f = camjax.explainer(model, jax.ShapeDtypeStruct((1, 8, 8, 1), jnp.float32), size=None)
@@ -93,6 +95,7 @@ def _like(tree: Any, skip: int) -> Any:
 def _check_like(argument: str, got: Any, expected: Any, what: str) -> None:
     if got != expected:
         raise ValueError(
-            f"{argument}: the explainer was made for {what} of shapes {expected}, got {got}; make another explainer for "
+            f"{argument}: the explainer was made for {what} of shapes {expected}, got {got}; make another "
+            "explainer for "
             "these, it is traced once for each."
         )

@@ -30,7 +30,8 @@ def layers(model: Model, x: Any) -> Layers:
         >>> import camjax, jax, jax.numpy as jnp
         >>> def apply(params, x):
         ...     with jax.named_scope("conv"):
-        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        ...         dims = ("NHWC", "HWIO", "NHWC")
+        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=dims)
         ...     return x.mean((1, 2))
         >>> model = camjax.Model(apply, jnp.ones((3, 3, 1, 2)))
         >>> camjax.layers(model, jnp.ones((1, 8, 8, 1))).default.name
@@ -63,7 +64,8 @@ def split(
         >>> import camjax, jax, jax.numpy as jnp
         >>> def apply(params, x):
         ...     with jax.named_scope("conv"):
-        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        ...         dims = ("NHWC", "HWIO", "NHWC")
+        ...         x = jax.lax.conv_general_dilated(x, params, (1, 1), "SAME", dimension_numbers=dims)
         ...     return x.mean((1, 2))
         >>> model = camjax.Model(apply, jnp.ones((3, 3, 1, 2)))
         >>> cut = camjax.split(model, jnp.ones((1, 8, 8, 1)), "conv")
@@ -75,7 +77,8 @@ def split(
         return layer if axes is None else dataclasses.replace(layer, axes=axes)
     if layer is not None and not isinstance(layer, str):
         raise ValueError(
-            f"layer: got {layer!r}, expected a layer's name (camjax.layers lists them), a camjax.Split, or None for the "
+            f"layer: got {layer!r}, expected a layer's name (camjax.layers lists them), a camjax.Split, or None "
+            "for the "
             "default layer."
         )
     return _traced(model, _validate.check_input(x)[0]).split(layer, axes=axes, scores=scores)
@@ -93,7 +96,8 @@ def better_layer(model: Model, x: Any, cut: Split) -> str | None:
 def _traced(model: Model, x: Any) -> Traced:
     if not isinstance(model, Model):
         raise ValueError(
-            f"model: expected a camjax.Model, got {type(model).__name__}; make one with camjax.Model(apply, params) or with "
+            f"model: expected a camjax.Model, got {type(model).__name__}; make one with camjax.Model(apply, "
+            "params) or with "
             "an adapter such as camjax_flax.from_linen or camjax_torch.from_torch."
         )
     return traced(model, x)

@@ -37,9 +37,7 @@ class Options:
         _postprocess.check(size, normalize, upsampling)
         _validate.check_choice("scores", scores, ("logits", "outputs"))
         if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-            raise ValueError(
-                f"chunk: got {chunk!r}, expected a positive int, how many head evaluations run at once."
-            )
+            raise ValueError(f"chunk: got {chunk!r}, expected a positive int, how many head evaluations run at once.")
         size = tuple(int(n) for n in size) if isinstance(size, list | tuple) else size
         return cls(size, normalize, upsampling, chunk, expect_logits=scores == "logits")
 
@@ -98,9 +96,7 @@ def _explain(
     outputs = wide(head.outputs if head else example.outputs(example.maps))
     target = target.resolve(outputs)
     count = _count(target)
-    one = functools.partial(
-        _explain_one, example, head, outputs, method, options, max(1, chunk // count), key
-    )
+    one = functools.partial(_explain_one, example, head, outputs, method, options, max(1, chunk // count), key)
     return _vmap(one, target) if count <= chunk else jax.lax.map(one, target, batch_size=chunk)
 
 
@@ -184,9 +180,7 @@ def _sum_to_one(target: Target, outputs: Any) -> Any:
 
 
 def _any_nan(x: Any) -> Any:
-    found = [
-        jnp.any(jnp.isnan(leaf)) for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.inexact)
-    ]
+    found = [jnp.any(jnp.isnan(leaf)) for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     return functools.reduce(jnp.logical_or, found, jnp.bool_(False))
 
 

@@ -20,9 +20,7 @@ NORMALIZE = ("max", "minmax", None)
 UPSAMPLING = {"bilinear": "linear", "nearest": "nearest"}
 
 
-def upsample(
-    maps: Float[Array, "*space"], size: Sequence[int], method: str = "bilinear"
-) -> Float[Array, "*size"]:
+def upsample(maps: Float[Array, "*space"], size: Sequence[int], method: str = "bilinear") -> Float[Array, "*size"]:
     """One map at another size, any number of space axes; half-pixel centres, no antialiasing.
 
     This is `align_corners=False` in PyTorch and the default of OpenCV. A weighted mean of neighbours: the map's
@@ -102,7 +100,8 @@ def heatmap(
     leading = explanation.score.ndim
     if len(size) != explanation.raw.ndim - leading:
         raise ValueError(
-            f"size: the maps have {explanation.raw.ndim - leading} space axes (shape {explanation.raw.shape[leading:]}), "
+            f"size: the maps have {explanation.raw.ndim - leading} space axes (shape "
+            f"{explanation.raw.shape[leading:]}), "
             f"got size={tuple(size)}; give one length per space axis."
         )
 
@@ -121,9 +120,8 @@ def check(size: Any, normalize: Any, upsampling: Any) -> None:
     if size is None or (isinstance(size, str) and size == "input"):
         return
     lengths = size if isinstance(size, tuple | list) else ()
-    if not lengths or any(
-        isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in lengths
-    ):
+    if not lengths or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in lengths):
         raise ValueError(
-            f"size: got {size!r}, expected 'input', None (no heatmap), or one positive int per space axis such as (224, 224)."
+            f"size: got {size!r}, expected 'input', None (no heatmap), or one positive int per space axis such "
+            "as (224, 224)."
         )

@@ -67,7 +67,8 @@ class Split:
         if isinstance(self.axes, Axes):
             if self.axes.shape != shape:
                 raise ValueError(
-                    f"axes: they describe a value of shape {self.axes.shape}, got a layer whose value has shape {shape} "
+                    f"axes: they describe a value of shape {self.axes.shape}, got a layer whose value has shape "
+                    f"{shape} "
                     "for a batch of one."
                 )
             return self.axes

@@ -96,9 +96,7 @@ class Top(Target):
         """With the classes that the outputs decide."""
         scores = logits(outputs)
         if self.k > scores.shape[0]:
-            raise ValueError(
-                f"targets.top: k = {self.k}, but the model has {scores.shape[0]} classes; ask for fewer."
-            )
+            raise ValueError(f"targets.top: k = {self.k}, but the model has {scores.shape[0]} classes; ask for fewer.")
         return Logit(jax.lax.top_k(scores, self.k)[1])
 
 
@@ -122,7 +120,8 @@ class Custom(Target):
         if shape != () or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(
                 f"target: the function must return a floating scalar for the outputs of one example, got "
-                f"{'shape ' + str(shape) + ' ' + str(dtype) if dtype is not None else type(score).__name__}; the outputs "
+                f"{'shape ' + str(shape) + ' ' + str(dtype) if dtype is not None else type(score).__name__}; "
+                "the outputs "
                 f"it gets have no batch axis: {_describe(outputs)}."
             )
         return score
@@ -148,7 +147,8 @@ def logits(outputs: Any) -> Float[Array, " classes"]:
     if len(found) != 1 or found[0].ndim > 1:
         raise ValueError(
             "target: which of the model's outputs are the class scores? One example's outputs are "
-            f"{_describe(outputs)}, expected one floating vector, or an entry called 'logits' that is one. Pass a function "
+            f"{_describe(outputs)}, expected one floating vector, or an entry called 'logits' that is one. Pass "
+            "a function "
             "instead: target=lambda outputs: ..., from one example's outputs to the scalar to explain."
         )
     return jnp.atleast_1d(found[0])

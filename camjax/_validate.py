@@ -46,9 +46,7 @@ def check_input(x: Any) -> tuple[Any, int]:
     if any(size != batch for size in sizes.values()):
         raise ValueError(f"x: all leaves must have the same batch size, got {sizes}.")
     if isinstance(batch, int) and batch == 0:
-        raise ValueError(
-            "x: the batch is empty (its first axis has length 0); expected at least one example."
-        )
+        raise ValueError("x: the batch is empty (its first axis has length 0); expected at least one example.")
     known = (jax.Array, jax.ShapeDtypeStruct)
     return jax.tree.map(lambda leaf: leaf if isinstance(leaf, known) else jnp.asarray(leaf), x), batch
 
@@ -63,9 +61,7 @@ def class_of(name: str, labels: tuple[str, ...] | None) -> int:
     exact = [i for i, label in enumerate(labels) if label == name]
     found = exact or [i for i, label in enumerate(labels) if label.casefold() == name.casefold()]
     if len(found) > 1:
-        raise ValueError(
-            f"target: {name!r} is the name of classes {found}; give the index of the one you mean."
-        )
+        raise ValueError(f"target: {name!r} is the name of classes {found}; give the index of the one you mean.")
     if not found:
         close = difflib.get_close_matches(name, labels, 3, 0.5) or list(labels[:3])
         raise ValueError(
@@ -86,9 +82,7 @@ def class_indices(spec: Any, batch: int) -> Int[Array, "..."] | np.ndarray:
     except ValueError as error:  # lists of different lengths
         raise ValueError(f"target: got {spec!r}, which is not an array; expected {expected}.") from error
     if not jnp.issubdtype(index.dtype, jnp.integer):
-        raise ValueError(
-            f"target: class indices must be integers, got {index.dtype} ({spec!r}); expected {expected}."
-        )
+        raise ValueError(f"target: class indices must be integers, got {index.dtype} ({spec!r}); expected {expected}.")
     wrong = index.ndim > 2 or (index.ndim == 1 and index.shape[0] != batch)
     if wrong or (index.ndim == 2 and index.shape[0] not in (1, batch)) or 0 in index.shape:
         raise ValueError(

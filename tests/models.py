@@ -8,9 +8,7 @@ import camjax
 
 def conv(x, kernel, stride=1):
     """A 2-D convolution, NHWC."""
-    return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def features(params, x):
@@ -44,7 +42,8 @@ def params(key=0, size=6, colours=2, channels=5, classes=4, dtype=None):
         "out": (7, classes),
     }
     return {
-        name: jax.random.normal(k, shape).astype(dtype or float) for k, (name, shape) in zip(keys, shapes.items(), strict=True)
+        name: jax.random.normal(k, shape).astype(dtype or float)
+        for k, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
 
 

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import camjax
-
-from . import models
+from tests import models
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,10 @@ OPTIONS = {
     "size as an int": ({"size": 224}, r"size: got 224, expected 'input', None.* such as \(224, 224\)"),
     "layer": ({"layer": 3}, r"layer: got 3, expected a layer's name"),
     "misspelt layer": ({"layer": "con"}, r"'con'.*'conv'"),
-    "axes": ({"layer": "conv", "axes": {"space": (1, 2), "channel": 7}}, r"axes: .*channel=7 must be different dimensions"),
+    "axes": (
+        {"layer": "conv", "axes": {"space": (1, 2), "channel": 7}},
+        r"axes: .*channel=7 must be different dimensions",
+    ),
 }
 
 
@@ -89,14 +91,18 @@ def test_a_nan_in_the_input_that_the_score_does_not_see(model, x):
 def test_nan_in_the_weights(x):
     model = models.model()
     params = {**model.params, "kernel": model.params["kernel"].at[0, 0, 0, 0].set(jnp.nan)}
-    with pytest.raises(ValueError, match=r"model: NaN or infinite values in the parameters \['kernel'\]; .* checkpoint"):
+    with pytest.raises(
+        ValueError, match=r"model: NaN or infinite values in the parameters \['kernel'\]; .* checkpoint"
+    ):
         explain(camjax.Model(model.apply, params), x)
 
 
 def test_a_model_that_overflows(x):
     model = models.model()
     split = camjax.Split(models.features, lambda p, A, rest: jnp.exp(1e4 + models.pooled_head(p, A, rest)))
-    with pytest.raises(ValueError, match=r"not finite for examples 0, 1, 2, though the input and the weights are.*float32"):
+    with pytest.raises(
+        ValueError, match=r"not finite for examples 0, 1, 2, though the input and the weights are.*float32"
+    ):
         explain(model, x, layer=split)
 
 
@@ -106,7 +112,9 @@ def test_a_zero_gradient_names_the_layer_and_a_better_one(model, x):
         lambda p, x: (models.features(p, x)[0], (x != 0).any()),
         lambda p, A, seen: models.pooled_head(p, A * seen.astype(A.dtype) + 1, None),
     )
-    message = r"layer of the Split: the score does not depend on it .* example 0; try layer='conv', or pass strict=False"
+    message = (
+        r"layer of the Split: the score does not depend on it .* example 0; try layer='conv', or pass strict=False"
+    )
     with pytest.raises(ValueError, match=message):
         explain(model, x.at[0].set(0), layer=split)
 

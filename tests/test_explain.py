@@ -7,8 +7,7 @@ import pytest
 
 import camjax
 from camjax import Status
-
-from . import models
+from tests import models
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +95,7 @@ def test_two_inputs_and_dict_outputs(model, x):
 
 @pytest.mark.parametrize("size", [(5,), (4, 3), (3, 4, 2)], ids=["1-D", "2-D", "3-D"])
 def test_any_number_of_space_axes(size):
-    split = camjax.Split(
-        lambda w, x: (x @ w, None), lambda w, A, rest: A.mean(tuple(range(1, A.ndim - 1)))
-    )
+    split = camjax.Split(lambda w, x: (x @ w, None), lambda w, A, rest: A.mean(tuple(range(1, A.ndim - 1))))
     model = camjax.Model(lambda w, x: split.head(w, *split.features(w, x)), jnp.eye(2))
     x = jax.random.normal(jax.random.key(0), (2, *size, 2))
     got = camjax.explain(model, x, 1, layer=split)

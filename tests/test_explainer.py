@@ -14,8 +14,7 @@ import pytest
 from jax import export
 
 import camjax
-
-from . import models
+from tests import models
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +84,13 @@ def test_it_never_raises_for_values(model, f, x):
 
 
 def test_an_input_or_a_model_of_other_shapes_is_refused(model, f, x):
-    with pytest.raises(ValueError, match=r"x: the explainer was made for one example of shapes \(6, 6, 2\), got \(5, 6, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"x: the explainer was made for one example of shapes \(6, 6, 2\), got \(5, 6, 2\)"
+    ):
         f(model, x[:, :5], 1)
-    with pytest.raises(ValueError, match=r"model: the explainer was made for the parameters of shapes .* another explainer"):
+    with pytest.raises(
+        ValueError, match=r"model: the explainer was made for the parameters of shapes .* another explainer"
+    ):
         f(models.model(channels=3), x, 1)
 
 

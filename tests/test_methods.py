@@ -9,8 +9,7 @@ import pytest
 
 import camjax
 from camjax.methods import CoarseMap
-
-from . import models
+from tests import models
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,17 +120,25 @@ def test_arrays_are_wide_and_have_no_batch_axis(x):
 
 
 def wrong(**returned):
-    return lambda activations: CoarseMap(**{"raw": activations.mean(-1)} | {k: f(activations) for k, f in returned.items()})
+    return lambda activations: CoarseMap(
+        **{"raw": activations.mean(-1)} | {k: f(activations) for k, f in returned.items()}
+    )
 
 
 METHOD_ERRORS = {
     "a class": (camjax.GradCAM, r"method: expected an instance such as GradCAM\(\), .* got the class GradCAM"),
     "a name": ("gradcam", r"method: expected an instance such as camjax.GradCAM\(\), or a function, got 'gradcam'"),
-    "an unknown need": (lambda activations, logits: None, r"asks for 'logits', which no one can give.*activations:.*head:"),
+    "an unknown need": (
+        lambda activations, logits: None,
+        r"asks for 'logits', which no one can give.*activations:.*head:",
+    ),
     "positional": (lambda *args: None, r"asks for '\*args'"),
     "no map": (lambda activations: activations, r"returned .*, expected camjax.CoarseMap\(raw, weights\)"),
     "a map of another shape": (wrong(raw=lambda a: a), r"a raw map of shape \(6, 6, 5\), expected .* shape \(6, 6\)"),
-    "weights of another shape": (wrong(weights=lambda a: a[0, 0, :2]), r"weights of shape \(2,\), .* shape \(5,\) or None"),
+    "weights of another shape": (
+        wrong(weights=lambda a: a[0, 0, :2]),
+        r"weights of shape \(2,\), .* shape \(5,\) or None",
+    ),
     "a key": (Noise(), r"key: Noise draws random numbers; pass key=jax.random.key\(0\)"),
 }
 

@@ -5,8 +5,7 @@ import pytest
 
 import camjax
 from camjax._postprocess import normalised, to_heatmap, upsample
-
-from . import models
+from tests import models
 
 
 def bilinear(values, n):
@@ -21,7 +20,9 @@ def bilinear(values, n):
     return np.array(out)
 
 
-@pytest.mark.parametrize(("shape", "size"), [((5,), (13,)), ((4, 3), (9, 16)), ((2, 3, 4), (5, 6, 9)), ((6, 6), (3, 4))])
+@pytest.mark.parametrize(
+    ("shape", "size"), [((5,), (13,)), ((4, 3), (9, 16)), ((2, 3, 4), (5, 6, 9)), ((6, 6), (3, 4))]
+)
 def test_upsampling_is_half_pixel_bilinear_in_any_number_of_axes(shape, size):
     maps = np.random.default_rng(0).normal(size=shape)
     want = maps
@@ -42,7 +43,7 @@ def test_relu_comes_first():
 
 
 @pytest.mark.parametrize("how", ["max", "minmax"])
-@pytest.mark.parametrize("values", [[0.0, 0.0], [-1.0, -2.0], [1e-45, 0.0], [0.0, 0.0]])
+@pytest.mark.parametrize("values", [[0.0, 0.0], [-1.0, -2.0], [1e-45, 0.0]])
 def test_a_map_without_evidence_is_zero_and_so_is_its_gradient(how, values):
     raw = jnp.array(values)
     assert (to_heatmap(raw, (4,), how) == 0).all()
@@ -65,7 +66,9 @@ def test_a_heatmap_can_be_made_later():
     for target in (1, [[0, 1]]):
         small = camjax.explain(model, x, target, layer=models.POOLED, size=None)
         assert small.heatmap is None
-        want = camjax.explain(model, x, target, layer=models.POOLED, size=(11, 13), upsampling="nearest", normalize="minmax")
+        want = camjax.explain(
+            model, x, target, layer=models.POOLED, size=(11, 13), upsampling="nearest", normalize="minmax"
+        )
         got = camjax.heatmap(small, (11, 13), upsampling="nearest", normalize="minmax")
         np.testing.assert_allclose(got, want.heatmap, atol=1e-6)
 

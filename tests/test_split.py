@@ -4,8 +4,7 @@ import pytest
 
 import camjax
 from camjax import Axes, Split
-
-from . import models
+from tests import models
 
 
 def test_the_default_layout_is_channels_last():
@@ -36,7 +35,10 @@ def test_outputs_without_a_batch_axis_are_handed_over_as_they_are():
     model = models.model()
     params = {**model.params, "scale": jnp.arange(4.0)}
     got = camjax.explain(
-        camjax.Model(model.apply, params), models.pictures(), lambda out: (out["logits"] * out["scale"]).sum(), layer=split
+        camjax.Model(model.apply, params),
+        models.pictures(),
+        lambda out: (out["logits"] * out["scale"]).sum(),
+        layer=split,
     )
     want = model(models.pictures()) @ params["scale"]
     np.testing.assert_allclose(got.score, want, rtol=1e-6)

@@ -8,8 +8,7 @@ import pytest
 import camjax
 from camjax._pipe import Options, explain_batch
 from camjax._target import as_target
-
-from . import models
+from tests import models
 
 CLASSES, BATCH = 50, 4
 
@@ -97,7 +96,9 @@ def head_alone(split, params, x):
     return flops(gradient, params, A, rest)
 
 
-@pytest.mark.parametrize("method", [camjax.GradCAM(), camjax.HiResCAM(), camjax.LayerCAM()], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "method", [camjax.GradCAM(), camjax.HiResCAM(), camjax.LayerCAM()], ids=lambda m: type(m).__name__
+)
 def test_the_backbone_runs_once_forward_and_never_backward(params, x, method):
     forward = flops(put_together(HAND), params, x)
     backbone = flops(features, params, x)
@@ -162,7 +163,9 @@ def test_memory_is_bounded_by_the_chunk(params, x):
     assert temporary(BATCH) < temporary(10**6) / 4
 
 
-@pytest.mark.parametrize(("split", "layer"), [(HAND, "body"), (LINEAR, "body"), (BYPASS, "branch")], ids=["head", "linear", "bypass"])
+@pytest.mark.parametrize(
+    ("split", "layer"), [(HAND, "body"), (LINEAR, "body"), (BYPASS, "branch")], ids=["head", "linear", "bypass"]
+)
 def test_a_planted_head_costs_no_more_than_a_hand_written_one(params, x, split, layer):
     apply = bypassed if split is BYPASS else put_together(split)
     traced = camjax.split(camjax.Model(apply, params), x, layer)

@@ -7,8 +7,7 @@ import pytest
 
 import camjax
 from camjax import targets
-
-from . import models
+from tests import models
 
 LABELS = ("cat", "Dog", "crane", "crane")
 
@@ -75,7 +74,9 @@ def test_probability(model, x, logits):
     got = explain(model, x, targets.probability([[0, 1]]))
     np.testing.assert_allclose(got.score, jax.nn.softmax(logits)[:, :2], rtol=1e-5)
     np.testing.assert_array_equal(got.target, [[0, 1]] * 3)
-    np.testing.assert_allclose(explain(model, x, targets.probability()).score, jax.nn.softmax(logits).max(-1), rtol=1e-5)
+    np.testing.assert_allclose(
+        explain(model, x, targets.probability()).score, jax.nn.softmax(logits).max(-1), rtol=1e-5
+    )
 
 
 def test_probability_of_a_probability_is_refused(model, x):
@@ -164,7 +165,9 @@ def test_errors_in_words(model, x, target, message):
 
 
 def test_a_name_without_labels(x):
-    with pytest.raises(ValueError, match=r"got the class name 'cat', but the model has no labels; give .* index, or make"):
+    with pytest.raises(
+        ValueError, match=r"got the class name 'cat', but the model has no labels; give .* index, or make"
+    ):
         explain(models.model(), x, "cat")
 
 
@@ -203,7 +206,10 @@ def test_where_the_class_scores_are(model, x, logits, outputs, target):
     ("outputs", "message"),
     [
         (lambda out: (out, out), r"which of the model's outputs .* \[0\]: float32\[4\], \[1\]: float32\[4\]"),
-        (lambda out: out[:, None], r"outputs: float32\[1, 4\], expected one floating vector, or an entry called 'logits'"),
+        (
+            lambda out: out[:, None],
+            r"outputs: float32\[1, 4\], expected one floating vector, or an entry called 'logits'",
+        ),
         (lambda out: out.argmax(-1), r"outputs: int32\[\].*target=lambda outputs"),
     ],
 )

@@ -65,7 +65,8 @@ def needs_of(method: Method) -> tuple[str, ...]:
         elif parameter.default is parameter.empty:
             known = "; ".join(f"{k}: {v}" for k, v in NEEDS.items())
             raise ValueError(
-                f"method: {describe(method)} asks for {str(parameter)!r}, which no one can give it. A method's parameters "
+                f"method: {describe(method)} asks for {str(parameter)!r}, which no one can give it. A method's "
+                "parameters "
                 f"are keywords that name what it needs ({known}); its options are fields of a frozen dataclass."
             )
     return tuple(found)

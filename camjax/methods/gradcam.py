@@ -39,9 +39,7 @@ class GradCAM:
            [ 0., -1.]], dtype=float32)
     """
 
-    def __call__(
-        self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]
-    ) -> CoarseMap:
+    def __call__(self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]) -> CoarseMap:
         """The coarse map of one example and one target; the class has the equations."""
         space = tuple(range(gradients.ndim - 1))
         weights = gradients.mean(space)  # eq. 1

@@ -33,8 +33,6 @@ class HiResCAM:
            [0., 0.]], dtype=float32)
     """
 
-    def __call__(
-        self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]
-    ) -> CoarseMap:
+    def __call__(self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]) -> CoarseMap:
         """The coarse map of one example and one target; the class has the equation."""
         return CoarseMap(jnp.vecdot(activations, gradients, precision="highest"))

@@ -34,8 +34,6 @@ class LayerCAM:
            [0., 0.]], dtype=float32)
     """
 
-    def __call__(
-        self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]
-    ) -> CoarseMap:
+    def __call__(self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]) -> CoarseMap:
         """The coarse map of one example and one target; the class has the equation."""
         return CoarseMap(jnp.vecdot(activations, jax.nn.relu(gradients), precision="highest"))

@@ -8,14 +8,12 @@ from hypothesis import strategies as st
 
 import camjax
 from camjax import testing
-
-from .. import models
+from tests import models
 
 METHODS = (camjax.GradCAM(), camjax.HiResCAM(), camjax.LayerCAM())
 SPLITS = {"pooled": models.POOLED, "dense": models.DENSE}
 CLAIMED = [(m, law) for m in METHODS for law in testing.CLAIMED[type(m)]]
 REFUTED = [(m, law) for m in METHODS for law in testing.LAWS if law not in testing.CLAIMED[type(m)]]
-
 
 
 def ids(pairs):
@@ -52,7 +50,9 @@ def test_a_claimed_law_holds(method, law, seed, head):
 @pytest.mark.parametrize(("method", "law"), REFUTED, ids=ids(REFUTED))
 def test_a_law_that_is_not_claimed_fails_in_words(method, law):
     arguments, options = setting(0, "dense")
-    with pytest.raises(AssertionError, match=rf"{law.__name__}: {type(method).__name__} at layer conv: .* Furthest apart"):
+    with pytest.raises(
+        AssertionError, match=rf"{law.__name__}: {type(method).__name__} at layer conv: .* Furthest apart"
+    ):
         law(*arguments, method=method, **options)
 
 
@@ -70,7 +70,7 @@ def test_grad_cam_sums_to_the_gradient_product_where_the_head_pools():
 
 def test_grad_cam_lights_up_what_is_not_read_and_hirescam_does_not():
     arguments, options = setting(1, "pooled")
-    with pytest.raises(AssertionError, match="local: GradCAM .* not zero where nothing is read"):
+    with pytest.raises(AssertionError, match=r"local: GradCAM .* not zero where nothing is read"):
         testing.local(*arguments, method=camjax.GradCAM(), **options)
     testing.local(*arguments, method=camjax.HiResCAM(), **options)
 

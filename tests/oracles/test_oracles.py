@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 import camjax
 from camjax import testing
-
-from .. import models
+from tests import models
 
 ORACLES = {
     camjax.GradCAM(): testing.grad_cam,
