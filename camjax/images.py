@@ -155,7 +155,9 @@ def _check_file(path: Path) -> None:
         raise ImageError(f"{path}: is a folder; name a picture in it.")
     if not path.exists():
         raise ImageError(f"{path}: no such file; check the path.")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise ImageError(f"{path}: is a pipe or a device, not a file; write it to a file first.")
+    if path.stat().st_size == 0:
         raise ImageError(f"{path}: the file is empty (0 bytes); copy or download it again.")
 
 
@@ -186,8 +188,7 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageError(
-            f"{path}: too large ({error}); scale it down first, or, if you trust it, "
-            "raise PIL.Image.MAX_IMAGE_PIXELS."
+            f"{path}: too large ({error}); scale it down first, or, if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
         ) from error
     except PermissionError as error:
         raise ImageError(f"{path}: may not be read; change its permissions.") from error
@@ -205,8 +206,7 @@ def _to_rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
         return Image.fromarray(np.rint(grey).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F", "LAB"):
         raise ImageError(
-            f"{path}: pixels of mode {image.mode!r} (32-bit or Lab) do not say what is white; "
-            "convert it to 8-bit RGB."
+            f"{path}: pixels of mode {image.mode!r} (32-bit or Lab) do not say what is white; convert it to 8-bit RGB."
         )
     if image.has_transparency_data:
         layer = image.convert("RGBA")
@@ -219,9 +219,7 @@ def _box(height: int, width: int, spec: Preprocess) -> tuple[float, float, float
     if spec.resize is None:
         return 0.0, 0.0, float(width), float(height)
     short = spec.resize
-    resized = (
-        (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
-    )
+    resized = (short, int(short * width / height)) if height <= width else (int(short * height / width), short)
     (h, w), (rows, columns) = spec.size, resized
     if h > rows or w > columns:
         raise ValueError(

@@ -1,4 +1,5 @@
 import io
+import os
 import re
 import warnings
 from pathlib import Path
@@ -121,9 +122,11 @@ def refused(path, *words):
     return text
 
 
-def test_missing_folder_empty(tmp_path):
+def test_missing_folder_pipe_empty(tmp_path):
     refused(tmp_path / "none.png", "no such file", "check the path")
     refused(tmp_path, "is a folder", "name a picture in it")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    refused(tmp_path / "pipe.jpg", "pipe or a device", "write it to a file")
     (tmp_path / "empty.jpg").touch()
     refused(tmp_path / "empty.jpg", "empty (0 bytes)", "again")
 
@@ -275,9 +278,7 @@ def test_a_preprocessing_that_makes_no_sense(spec, words):
         images.preprocess(photo(40, 60), spec)
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
-)
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
 def test_not_rgb(image):
     with pytest.raises(ValueError, match=r"expected uint8 \[height, width, 3\]; camjax.images.load"):
         images.crop(image, Preprocess())

@@ -14,13 +14,10 @@ import sys
 
 def main() -> None:
     """Run the command line with the process's arguments, and exit."""
-    missing = [
-        name for name in ("typer", "rich", "PIL", "matplotlib") if importlib.util.find_spec(name) is None
-    ]
+    missing = [name for name in ("typer", "rich", "PIL", "matplotlib") if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(
-            f"camjax: the command line needs {', '.join(missing)}, which is not installed: "
-            "pip install 'camjax[cli]'"
+            f"camjax: the command line needs {', '.join(missing)}, which is not installed: pip install 'camjax[cli]'"
         )
     from camjax.cli._app import app
 

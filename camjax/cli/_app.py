@@ -68,9 +68,7 @@ def explain(
     weights: Weights = None,
     layer: Annotated[str | None, _option("--layer", "-l", help="See camjax layers; else found.")] = None,
     method: Annotated[str, _option("--method", help="gradcam, hirescam or layercam.")] = "gradcam",
-    target: Annotated[
-        list[str] | None, _option("--target", "-t", metavar="CLASS|NAME|top:K", help=TARGET)
-    ] = None,
+    target: Annotated[list[str] | None, _option("--target", "-t", metavar="CLASS|NAME|top:K", help=TARGET)] = None,
     scores: Annotated[str, _option("--scores", help="logits (before a softmax) or outputs.")] = "logits",
     out: Annotated[Path, _option("--out", "-o", metavar="DIR", help="For the panels.")] = Path("camjax-out"),
     save_arrays: Annotated[bool, _option("--save-arrays", help="Also write the maps, as .npz.")] = False,

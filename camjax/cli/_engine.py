@@ -53,9 +53,7 @@ class Engine:
         self.preprocess = _prepare.resolve(model.preprocess, question.prepare)
         example = jax.ShapeDtypeStruct(_prepare.shape(self.preprocess), np.float32)
         self._split = camjax.split(model, example, question.layer, scores=question.scores)
-        self.classes = (
-            len(model.labels) if model.labels is not None else _classes(model, self._split, example)
-        )
+        self.classes = len(model.labels) if model.labels is not None else _classes(model, self._split, example)
         self.model, self.note = _models.named(model, self.classes)
         wanted = _target.parse(question.targets, self.model, self.classes)
         self._target = _target.Reported(wanted)
@@ -79,9 +77,17 @@ class Engine:
 
         Returns:
             For each picture its answer, or the reason why there is none.
+
+        Raises:
+            UsageError: when the memory does not suffice.
         """
         padded = [*inputs, *[inputs[-1]] * (batch - len(inputs))]
-        result = jax.device_get(self._explain(self.model, np.stack(padded), self._target))
+        try:
+            result = jax.device_get(self._explain(self.model, np.stack(padded), self._target))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise UsageError(f"--batch: {batch} pictures at once do not fit into memory; try fewer.") from error
         return [self._answer(jax.tree.map(lambda leaf, i=i: leaf[i], result)) for i in range(len(inputs))]
 
     def _answer(self, result: camjax.Explanation) -> Answer | str:

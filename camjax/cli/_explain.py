@@ -89,13 +89,11 @@ def _picture(source: Source, engine: Engine, embedded: bool) -> Picture:
         image = images.load(source.path)
     x, seen = images.preprocess(image, engine.preprocess)
     scale = TILE / max(seen.shape[:2])
-    size = (round(seen.shape[0] * scale), round(seen.shape[1] * scale))
-    return Picture(source, x, seen, images.crop(image, engine.preprocess, size, "lanczos"))
+    height, width = (max(1, round(side * scale)) for side in seen.shape[:2])
+    return Picture(source, x, seen, images.crop(image, engine.preprocess, (height, width), "lanczos"))
 
 
-def _finish(
-    picture: Picture, answer: Answer | str, engine: Engine, output: Output, report: _report.Report
-) -> None:
+def _finish(picture: Picture, answer: Answer | str, engine: Engine, output: Output, report: _report.Report) -> None:
     source = picture.source
     if isinstance(answer, str):
         report.failed(str(source.path), answer)

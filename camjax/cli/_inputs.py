@@ -44,11 +44,13 @@ def collect(paths: Sequence[Path], out: Path) -> Inputs:
         if not path.exists():
             failures.append((str(path), "no such file or folder; check the path."))
         elif path.is_dir():
-            files = list(_walk(path, out))
+            unreadable: list[OSError] = []
+            files = list(_walk(path, out, unreadable))
+            failures += [(str(error.filename), f"{error.strerror}.") for error in unreadable]
             pictures = [file for file in files if file.suffix.lower() in SUFFIXES]
             skipped += len(files) - len(pictures)
             found += pictures
-            if not pictures:
+            if not pictures and not unreadable:
                 failures.append((str(path), _empty(files)))
         else:
             found.append(path)
@@ -74,16 +76,12 @@ def prepare(out: Path) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError(f"--out: {out} is, or lies below, a file; give a folder.") from error
     except OSError as error:
-        raise UsageError(
-            f"--out: {out} cannot be written to ({error.strerror}); give another folder."
-        ) from error
+        raise UsageError(f"--out: {out} cannot be written to ({error.strerror}); give another folder.") from error
 
 
-def _walk(folder: Path, out: Path) -> Iterable[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and Path(parent, f).resolve() != out.resolve()
-        )
+def _walk(folder: Path, out: Path, unreadable: list[OSError]) -> Iterable[Path]:
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and Path(parent, f).resolve() != out.resolve())
         yield from (Path(parent, f) for f in sorted(files) if not f.startswith(".") and not f.endswith(PANEL))
 
 

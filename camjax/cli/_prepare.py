@@ -36,9 +36,7 @@ def resolve(own: Preprocess | None, overrides: Overrides) -> Preprocess:
     if overrides.size is not None:
         changes["size"] = _size(overrides.size)
     if overrides.resize is not None:
-        changes["resize"] = (
-            None if overrides.resize.lower() == "none" else _whole("--resize", overrides.resize)
-        )
+        changes["resize"] = None if overrides.resize.lower() == "none" else _whole("--resize", overrides.resize)
     for name in ("mean", "std"):
         if (text := getattr(overrides, name)) is not None:
             changes[name] = _numbers(f"--{name}", text)

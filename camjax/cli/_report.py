@@ -36,9 +36,7 @@ class Report:
         self._table.add_column("panel", overflow="fold")
 
     def __enter__(self) -> Report:
-        self._say(
-            f"method    {self._engine.title} at layer {self._engine.layer}, {self._engine.classes} classes"
-        )
+        self._say(f"method    {self._engine.title} at layer {self._engine.layer}, {self._engine.classes} classes")
         self._say(f"input     {_prepare.describe(self._engine.preprocess)}")
         if self._engine.note:
             self._say(f"note      {self._engine.note}")

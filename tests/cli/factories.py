@@ -14,9 +14,7 @@ PLAIN = Preprocess(size=(32, 32), resize=None, mean=(0.0,) * 3, std=(1.0,) * 3)
 def _colours(params, x):
     """One channel per colour, and how much of it there is."""
     with jax.named_scope("features"):
-        x = jax.lax.conv_general_dilated(
-            x, params, (4, 4), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        x = jax.lax.conv_general_dilated(x, params, (4, 4), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return 10 * x.mean((1, 2))
 
 
@@ -77,9 +75,7 @@ def grey_nchw():
 
     def apply(params, x):
         with jax.named_scope("features"):
-            x = jax.lax.conv_general_dilated(
-                x, params, (4, 4), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW")
-            )
+            x = jax.lax.conv_general_dilated(x, params, (4, 4), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"))
             x = jax.nn.relu(x)
         return 10 * x.mean((2, 3))
 

@@ -174,12 +174,8 @@ def test_without_names_classes_are_numbers_and_it_is_said(camjax):
 
 
 def test_weights_go_to_the_function(camjax, workplace):
-    np.save(
-        workplace / "weights.npy", np.roll(np.tile(np.eye(3, dtype=np.float32), (4, 4, 1, 1)) / 16, 1, axis=3)
-    )
-    result = camjax(
-        "explain", "photos/a.png", "-t", "top:1", "-w", "weights.npy", model=FACTORIES + "weighted"
-    )
+    np.save(workplace / "weights.npy", np.roll(np.tile(np.eye(3, dtype=np.float32), (4, 4, 1, 1)) / 16, 1, axis=3))
+    result = camjax("explain", "photos/a.png", "-t", "top:1", "-w", "weights.npy", model=FACTORIES + "weighted")
     assert rows(result)[0][1] in ("green", "red")  # each colour is taken for the next
 
 

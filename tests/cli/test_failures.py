@@ -93,6 +93,37 @@ def test_a_full_disk_is_that_pictures_failure(camjax, monkeypatch):
     assert result.err.count("cannot be written: [Errno 28] No space left on device") == 3
 
 
+def test_a_folder_that_cannot_be_read_is_reported(camjax, monkeypatch):
+    import os
+
+    scandir = os.scandir  # the tests may run as root, whom permissions do not bind
+
+    def deny(path):
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    os.mkdir("photos/locked")
+    monkeypatch.setattr(os, "scandir", deny)
+    result = camjax("explain", "photos")
+    assert result.code == 1
+    assert "photos/locked: Permission denied." in result.err
+
+
+def test_a_batch_that_does_not_fit_into_memory(camjax, monkeypatch):
+    import jax
+
+    import camjax as library
+
+    def exhausted(*args):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+
+    monkeypatch.setattr(library, "explainer", lambda *args, **kwargs: exhausted)
+    result = camjax("explain", "photos", "--batch", "2")
+    assert result.code == 2
+    assert "--batch: 2 pictures at once do not fit into memory; try fewer." in result.err
+
+
 # Names of files
 
 
