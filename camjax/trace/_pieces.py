@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from camjax.trace._layout import INPUT, SPACE, Dim, Factor, Fresh
+from camjax.trace._layout import INPUT, SPACE, Dim, Factor, Fresh, mark
 
 
 def windowed(dim: Dim, start: int, stop: int, step: int, fresh: Fresh) -> Dim:
@@ -37,7 +37,8 @@ def concatenated(dims: Sequence[Dim], on_grid: Sequence[bool], fresh: Fresh) -> 
     if sum(on_grid) == 1:
         i = list(on_grid).index(True)
         before, after = sum(d.size for d in dims[:i]), sum(d.size for d in dims[i + 1 :])
-        return dims[i]._replace(before=before + dims[i].before, after=after + dims[i].after)
+        whole = dims[i]._replace(before=before + dims[i].before, after=after + dims[i].after)
+        return mark(whole) if any(d.marked for d in (*dims[:i], *dims[i + 1 :])) else whole
     channels = not any(on_grid) and any(f.axis[0] == "channel" for d in dims for f in d.factors)
     return fresh.dim(total, "channel" if channels else "other", marked)
 

@@ -49,17 +49,22 @@ def grad_cam(case: Case, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     """Grad-CAM by hand in float64: channel weights, coarse map before ReLU, and score, of each example."""
     with jax.enable_x64(True):
         params, x = jax.tree.map(_wide, (case.model.params, case.x))
-        A = case.features(params, x)
 
-        def score(A: jax.Array) -> tuple[jax.Array, jax.Array]:
-            scores = case.head(params, A, x)[jnp.arange(len(target)), target]
-            return scores.sum(), scores
+        @jax.jit
+        def by_hand(params: Any, x: Any) -> tuple[jax.Array, ...]:
+            A = case.features(params, x)
 
-        (_, scores), G = jax.jit(jax.value_and_grad(score, has_aux=True))(A)
-        A, G = case.to_map(A), case.to_map(G)
-        weights = G.mean(axis=tuple(range(1, G.ndim - 1)))
-        raw = jnp.einsum("bc,b...c->b...", weights, A)
-        return np.asarray(weights), np.asarray(raw), np.asarray(scores)
+            def score(A: jax.Array) -> tuple[jax.Array, jax.Array]:
+                scores = case.head(params, A, x)[jnp.arange(len(target)), target]
+                return scores.sum(), scores
+
+            (_, scores), G = jax.value_and_grad(score, has_aux=True)(A)
+            A, G = case.to_map(A), case.to_map(G)
+            weights = G.mean(axis=tuple(range(1, G.ndim - 1)))
+            return weights, jnp.einsum("bc,b...c->b...", weights, A), scores
+
+        weights, raw, scores = map(np.asarray, by_hand(params, x))
+        return weights, raw, scores
 
 
 def _wide(value: Any) -> Any:

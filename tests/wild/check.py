@@ -21,7 +21,8 @@ def check(case: Case, layer: str | None = None) -> camjax.Explanation:
         assert case.layer in (listed.default.name, *listed.default.aliases), f"another default:\n{listed}"
 
     batch = len(jax.tree.leaves(case.x)[0])
-    if isinstance(case.model(case.x), jax.Array):
+    outputs = jax.eval_shape(lambda model, x: model(x), case.model, case.x)
+    if isinstance(outputs, jax.ShapeDtypeStruct):
         target = classes = 1 + np.arange(batch, dtype=np.int32) % 3
     else:
         target, classes = (lambda outputs: case.pick(outputs)[2]), np.full(batch, 2)

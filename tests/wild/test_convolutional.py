@@ -48,7 +48,7 @@ def test_layers_that_cannot_be_meant_are_refused(make, layer, message):
         camjax.explain(case.model, case.x, 1, layer=layer)
 
 
-@pytest.mark.parametrize(("layer", "index"), [("block[0]", 0), ("block[1]", 1), ("block[2]", 2)])
+@pytest.mark.parametrize(("layer", "index"), [("block[0]", 0), ("block[2]", 2)])
 def test_any_iteration_of_a_scan_can_be_explained(layer, index):
     case = scanned()
 

@@ -12,9 +12,7 @@ def test_default_layer_and_map(make):
     check(make())
 
 
-@pytest.mark.parametrize(
-    ("make", "name"), [(linen_remat, "block0.Dropout_0"), (nnx_shared, "blocks.0.dropout")]
-)
+@pytest.mark.parametrize(("make", "name"), [(linen_remat, "block0.Dropout_0"), (nnx_shared, "blocks.0.dropout")])
 def test_dropout_computes_nothing(make, name):
     case = make()
     listed = {row.name: row for row in camjax.layers(case.model, case.x)}
