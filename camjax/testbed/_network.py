@@ -90,7 +90,7 @@ def load() -> dict[str, Any]:
             entry = params
             for name in parents:
                 entry = entry.setdefault(name, {})
-            entry[leaf] = jnp.asarray(stored[path], jnp.float32)
+            entry[leaf] = jnp.asarray(stored[path].astype(np.float32))  # on the device each shape would be compiled
     return params
 
 

@@ -29,9 +29,7 @@ def _polar(radius: Float[np.ndarray, " m"], start: float = -np.pi / 2) -> Float[
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
 
 
-def _arc(
-    centre: float, radius: float, start: float, stop: float, points: int = 40
-) -> Float[np.ndarray, "m 2"]:
+def _arc(centre: float, radius: float, start: float, stop: float, points: int = 40) -> Float[np.ndarray, "m 2"]:
     """An arc around (`centre`, 0), from angle `start` to `stop`."""
     angle = np.linspace(start, stop, points)
     return np.stack([centre + radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
@@ -78,9 +76,7 @@ def outline(name: str) -> Float[np.ndarray, "m 2"]:
     return shapes[name]()
 
 
-def signed_distance(
-    outline: Float[np.ndarray, "m 2"], points: Float[np.ndarray, "*p 2"]
-) -> Float[np.ndarray, "*p"]:
+def signed_distance(outline: Float[np.ndarray, "m 2"], points: Float[np.ndarray, "*p 2"]) -> Float[np.ndarray, "*p"]:
     """Distance from each point to a closed polygon, negative inside (even-odd rule).
 
     Example:
@@ -88,15 +84,17 @@ def signed_distance(
         >>> signed_distance(square, np.array([[0.0, 0.0], [3.0, 0.0]])).tolist()
         [-1.0, 2.0]
     """
-    a, b = outline, np.roll(outline, -1, axis=0)
-    edge, offset = b - a, points[..., None, :] - a
-    along = np.clip((offset * edge).sum(-1) / (edge**2).sum(-1), 0, 1)
-    distance = np.linalg.norm(offset - along[..., None] * edge, axis=-1).min(-1)
-    y = points[..., None, 1]
-    spans = (a[:, 1] > y) != (b[:, 1] > y)
+    # Coordinate by coordinate: sums over an axis of two are several times slower.
+    (ax, ay), (bx, by) = outline.T, np.roll(outline, -1, axis=0).T
+    ex, ey = bx - ax, by - ay
+    x, y = points[..., :1], points[..., 1:]
+    ox, oy = x - ax, y - ay
+    along = np.clip((ox * ex + oy * ey) / (ex**2 + ey**2), 0, 1)
+    distance = np.sqrt(((ox - along * ex) ** 2 + (oy - along * ey) ** 2).min(-1))
+    spans = (ay > y) != (by > y)
     # The ray to the right crosses the edge where the point is on the edge's left, seen upwards.
-    side = edge[:, 0] * offset[..., 1] - edge[:, 1] * offset[..., 0]
-    crossings = (spans & ((side < 0) == (edge[:, 1] < 0))).sum(-1)
+    side = ex * oy - ey * ox
+    crossings = (spans & ((side < 0) == (ey < 0))).sum(-1)
     return np.where(crossings % 2 == 1, -distance, distance)
 
 
