@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from camjax import _validate
 from camjax._axes import Axes
@@ -89,7 +90,7 @@ def explainer(
 
 def _like(tree: Any, skip: int) -> Any:
     # Shapes without the batch axis; dtypes may change (a model may be cast), its structure may not.
-    return jax.tree.map(lambda leaf: leaf.shape[skip:], tree)
+    return jax.tree.map(lambda leaf: jnp.shape(leaf)[skip:], tree)
 
 
 def _check_like(argument: str, got: Any, expected: Any, what: str) -> None:
