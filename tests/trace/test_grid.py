@@ -1,0 +1,254 @@
+"""The layout of layers whose values say where they come from: it is right, or there is none."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from jax.extend.core import Primitive
+
+from tests.trace.nets import layout, misplaced, places
+
+
+def tokens(before=0, after=0):
+    """Tokens, row by row, between others that are no part of the picture."""
+
+    def change(x):
+        flat = x.reshape(x.shape[0], -1, x.shape[-1])
+        other = [jnp.full((x.shape[0], n, x.shape[-1]), -1.0) for n in (before, after)]
+        return jnp.concatenate([other[0], flat, other[1]], 1)
+
+    return change
+
+
+def windows(x):
+    """2x2 windows, as Swin cuts them: each a row of the batch."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(-1, 4, c)
+
+
+def unwindows(y, h=4, w=8):
+    return y.reshape(-1, h // 2, w // 2, 2, 2, y.shape[-1]).transpose(0, 1, 3, 2, 4, 5).reshape(-1, h, w, y.shape[-1])
+
+
+def unshuffled(x):
+    """Each 2x2 block of pixels becomes channels, from which every pixel can still be told."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // 2, w // 2, 4 * c)
+
+
+def patches(x):
+    """Patch merging: four strided slices beside each other."""
+    return jnp.concatenate([x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)], -1)
+
+
+def heads(x):
+    """Channels split into two heads in front of the tokens."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h * w, 2, c // 2).transpose(0, 2, 1, 3)
+
+
+def channel_shuffle(x):
+    y = jnp.concatenate([x, x], -1)
+    return y.reshape(*x.shape[:-1], 2, 2).swapaxes(-1, -2).reshape(*x.shape[:-1], 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "grid", "channels", "words"),
+    [
+        (lambda x: -(-x), (4, 8), 2, "4x8 space, 2 channels"),
+        (lambda x: x.transpose(0, 3, 1, 2), (4, 8), 2, "4x8 space, 2 channels"),
+        (lambda x: x.transpose(0, 2, 1, 3), (4, 8), 2, "4x8 space, 2 channels"),
+        (tokens(), (4, 8), 2, "4x8 tokens, 2 channels"),
+        (tokens(before=1), (4, 8), 2, "4x8 tokens + 1, 2 channels"),
+        (tokens(before=5), (4, 8), 2, "4x8 tokens + 5, 2 channels"),
+        (tokens(after=1), (4, 8), 2, "4x8 tokens + 1, 2 channels"),
+        (tokens(before=2, after=3), (4, 8), 2, "4x8 tokens + 5, 2 channels"),
+        (lambda x: tokens(before=1)(x)[:, 1:], (4, 8), 2, "4x8 tokens, 2 channels"),
+        (windows, (4, 8), 2, "4x8 space, 2 channels"),
+        (lambda x: unwindows(windows(x)), (4, 8), 2, "4x8 space, 2 channels"),
+        (unshuffled, (4, 8), 2, "4x8 space, 2 channels"),
+        (patches, (2, 4), 8, "2x4 space, 8 channels"),
+        (heads, (4, 8), 2, "4x8 tokens, 2 channels"),
+        (channel_shuffle, (4, 8), 4, "4x8 space, 4 channels"),
+        (lambda x: jnp.concatenate([x, jax.nn.relu(x)], -1), (4, 8), 4, "4x8 space, 4 channels"),
+        (lambda x: jnp.roll(jnp.roll(x, (1, 3), (1, 2)), (-1, -3), (1, 2)), (4, 8), 2, "4x8 space, 2 channels"),
+        (lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0), (0, 0)))[:, 2:-1], (4, 8), 2, "4x8 space, 2 channels"),
+        (lambda x: jnp.split(x, 2, -1)[0], (4, 8), 1, "4x8 space, 1 channels"),
+        (lambda x: jnp.concatenate(jnp.split(x, 2, 1), 1), (4, 8), 2, "4x8 space, 2 channels"),
+        (lambda x: x[:, None], (4, 8), 2, "4x8 space, 2 channels"),
+    ],
+)
+def test_the_grid_is_found_wherever_it_goes(change, grid, channels, words):
+    axes, maps = layout(change)
+    assert (axes.grid, axes.channels, str(axes)) == (grid, channels, words)
+    assert (axes.leaf, axes.input_dims) == (0, (1, 2) if axes.input_dims != (2, 1) else (2, 1))
+    if grid == (4, 8):
+        assert misplaced(maps, channels=2) == 0
+
+
+def test_strided_pieces_stand_at_half_the_resolution():
+    assert misplaced(layout(patches)[1]) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x[:, ::-1],
+        lambda x: jnp.flip(x, (1, 2)),
+        lambda x: jnp.roll(x, 1, 1),
+        lambda x: windows(jnp.roll(x, (1, 1), (1, 2))),
+        lambda x: jnp.sort(x, 2),
+        lambda x: x[:, :2],
+        lambda x: x[:, 1:3, 2:6],
+        lambda x: x[:, :, jnp.array([7, 1, 2, 3, 4, 5, 6, 0])],
+        lambda x: jnp.concatenate([x, x], 2),
+        lambda x: jnp.concatenate([x[:, :2], x[:, :2]], 1),
+        lambda x: jax.lax.dynamic_slice_in_dim(x, x[0, 0, 0, 0].astype(int), 2, 1),
+        lambda x: jax.lax.dynamic_update_slice_in_dim(x, x[:, :1], 3, 1),
+        lambda x: x.at[:, 0].set(x[:, 3]),
+        lambda x: x.reshape(-1, 2, 2, 8, 2).mean(1),
+        lambda x: x.reshape(-1, 2, 2, 8, 2)[:, 0],
+        lambda x: x[:, :, :4] + x[:, :, :4].transpose(0, 2, 1, 3),
+        lambda x: jnp.fft.fft2(x, axes=(1, 2)).real,
+        lambda x: jax.lax.associative_scan(jnp.add, x, axis=1),
+        lambda x: jnp.einsum("bhwc,hk->bkwc", x, jnp.ones((4, 4)) + x[0, 0, 0, 0]),
+        lambda x: x.sum(1),
+        lambda x: x.mean((1, 2)),
+    ],
+)
+def test_what_moves_or_drops_positions_has_no_grid(change):
+    assert layout(change) == (None, None)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_a_reduction_over_the_minor_part_of_an_axis_is_pooling(factor):
+    axes, maps = layout(lambda x: x.reshape(-1, 4, 8 // factor, factor, 2).min(3))
+    assert axes.grid == (4, 8 // factor)
+    assert misplaced(maps) == 0
+
+
+def test_an_unknown_primitive_is_not_taken_for_elementwise():
+    mirror = Primitive("mirror")
+    mirror.def_abstract_eval(lambda x: x)
+    assert layout(mirror.bind) == (None, None)
+
+
+def test_a_residual_gives_a_lost_grid_back():
+    axes, _ = layout(lambda x: x + x[:, ::-1])
+    assert axes.grid == (4, 8)
+
+
+def test_one_dimensional_and_three_dimensional_inputs():
+    axes, maps = layout(lambda x: x.transpose(0, 2, 1), places((8,)))
+    assert (axes.grid, axes.input_dims, misplaced(maps, (8,))) == ((8,), (1,), 0)
+    axes, maps = layout(lambda x: x.reshape(x.shape[0], -1, 2), places((2, 4, 8)))
+    assert (axes.grid, axes.input_dims, misplaced(maps, (2, 4, 8))) == ((2, 4, 8), (1, 2, 3), 0)
+
+
+def moves(draw, x):
+    """A random chain of reshapes and transposes, as a list of (name, arguments)."""
+    shape, chain = x.shape, []
+    for _ in range(draw(st.integers(1, 6))):
+        kind = draw(st.sampled_from(["split", "merge", "transpose"]))
+        if kind == "transpose":
+            order = draw(st.permutations(range(len(shape))))
+            shape = tuple(shape[i] for i in order)
+            chain.append(("transpose", order))
+            continue
+        if kind == "merge" and len(shape) > 2:
+            i = draw(st.integers(0, len(shape) - 2))
+            shape = (*shape[:i], shape[i] * shape[i + 1], *shape[i + 2 :])
+        else:
+            i = draw(st.integers(0, len(shape) - 1))
+            divisors = [d for d in range(1, shape[i] + 1) if shape[i] % d == 0]
+            d = draw(st.sampled_from(divisors))
+            shape = (*shape[:i], d, shape[i] // d, *shape[i + 1 :])
+        chain.append(("reshape", shape))
+    return chain
+
+
+def applied(chain, x):
+    for name, argument in chain:
+        x = getattr(x, name)(argument)
+    return x
+
+
+def by_example(change):
+    """`change` of one example (a batch of one) as a change of a batch."""
+    return lambda x: jax.vmap(lambda one: change(one[None]))(x)
+
+
+QUICK = settings(max_examples=25, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a trace each: no shrinking
+
+
+@QUICK
+@given(st.data())
+def test_no_chain_of_reshapes_and_transposes_of_powers_of_two_is_lost(data):
+    x = places((4, 8), 2)
+    chain = moves(data.draw, x)
+    axes, maps = layout(by_example(lambda x: applied(chain, x)), x)
+    assert axes is not None
+    assert (axes.grid, axes.channels) == ((4, 8), 2)
+    np.testing.assert_array_equal(np.sort(maps, -1), np.asarray(x[0]))
+
+
+@QUICK
+@given(st.data())
+def test_a_chain_of_reshapes_and_transposes_of_other_sizes_is_right_or_unknown(data):
+    x = places((6, 10), 3)
+    chain = moves(data.draw, x)
+    axes, maps = layout(by_example(lambda x: applied(chain, x)), x)
+    if axes is not None:
+        assert axes.grid == (6, 10)
+        np.testing.assert_array_equal(np.sort(maps, -1), np.asarray(x[0]))
+
+
+def changes(draw, x):
+    """One random change that may move, cut, repeat or pad positions."""
+    dim = draw(st.integers(1, x.ndim - 1))
+    n = x.shape[dim]
+    start = draw(st.integers(0, n - 1))
+    stop = draw(st.integers(start + 1, n))
+    kind = draw(st.sampled_from(["roll", "flip", "slice", "stride", "pad", "double", "sort", "swap", "window"]))
+    match kind:
+        case "roll":
+            return lambda x: jnp.roll(x, start, dim)
+        case "flip":
+            return lambda x: jnp.flip(x, dim)
+        case "slice":
+            return lambda x: jax.lax.slice_in_dim(x, start, stop, axis=dim)
+        case "stride":
+            return lambda x: jax.lax.slice_in_dim(x, start, n, 2, axis=dim)
+        case "pad":
+            sides = [(start, stop) if d == dim else (0, 0) for d in range(x.ndim)]
+            return lambda x: jnp.pad(x, sides, constant_values=-1.0)
+        case "double":
+            return lambda x: jnp.concatenate([x, x], dim)
+        case "sort":
+            return lambda x: -jnp.sort(-x, dim)
+        case "swap":
+            return lambda x: jnp.swapaxes(x, dim, x.ndim - 1)
+        case _:
+            return lambda x: x.reshape(*x.shape[:dim], -1, 2, *x.shape[dim + 1 :]) if n % 2 == 0 else x
+
+
+@QUICK
+@given(st.data())
+def test_whatever_is_done_to_the_grid_it_is_right_or_unknown(data):
+    x, chain = places(), []
+    y = x
+    for _ in range(data.draw(st.integers(1, 4))):
+        change = changes(data.draw, y)
+        chain.append(change)
+        y = change(y)
+
+    def change(x):
+        for step in chain:
+            x = step(x)
+        return x
+
+    axes, maps = layout(change)
+    if axes is not None:
+        assert misplaced(maps) == 0
