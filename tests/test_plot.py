@@ -164,6 +164,14 @@ def test_panel_keeps_the_pictures_shape_and_fits_the_tile():
     assert (two[0] - one[0], two[1] - one[1]) == (2 * 200, 100)  # two tiles side by side, half as high
 
 
+def test_panel_takes_one_example_without_its_batch_axis():
+    image, _ = scene()
+    one = explanation((1, 1))
+    expected = plot.panel(image, one, tile=64)
+    got = plot.panel(image, jax.tree.map(lambda leaf: leaf[0, 0], one), tile=64)
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
+
+
 @pytest.mark.parametrize(
     ("maps", "titles", "words"),
     [

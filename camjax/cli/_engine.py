@@ -50,10 +50,11 @@ class Engine:
         if question.scores not in ("logits", "outputs"):
             raise UsageError(f"--scores: got {question.scores!r}, expected logits or outputs.")
         model = _models.build(question.spec, question.weights)
-        self.preprocess = _prepare.resolve(model.preprocess, question.prepare)
+        self.preprocess = _prepare.resolve(model, question.spec, question.prepare)
         example = jax.ShapeDtypeStruct(_prepare.shape(self.preprocess), np.float32)
         self._split = camjax.split(model, example, question.layer, scores=question.scores)
         self.classes = len(model.labels) if model.labels is not None else _classes(model, self._split, example)
+        self.assumed = model.preprocess is None
         self.model, self.note = _models.named(model, self.classes)
         wanted = _target.parse(question.targets, self.model, self.classes)
         self._target = _target.Reported(wanted)

@@ -16,14 +16,15 @@ class UsageError(Exception):
 def one_message() -> Iterator[None]:
     """Print errors that are written for users, of camjax as a whole, and exit with status 2.
 
-    ValueError and ImportError are what the core and the adapters raise, in words, for a wrong argument
-    and a missing extra. Anything else is a defect, and keeps its traceback.
+    ValueError, ImportError and NotImplementedError are what the core and the adapters raise, in words, for
+    a wrong argument, a missing extra and a network that cannot be converted. Anything else is a defect, and
+    keeps its traceback.
     """
     import typer
 
     try:
         yield
-    except (UsageError, ValueError, ImportError, OSError) as error:
+    except (UsageError, ValueError, ImportError, NotImplementedError, OSError) as error:
         if isinstance(error, ImportError) and error.name is not None:
             raise  # raised by an import statement, not by somebody who explains what to install
         typer.secho("error: ", fg="red", bold=True, nl=False, err=True)

@@ -18,5 +18,5 @@ def table(spec: str, weights: Path | None, overrides: _prepare.Overrides) -> str
         UsageError, ValueError, ImportError: when there is no such model, or it does not take the input.
     """
     model = _models.build(spec, weights, trained=False)
-    preprocess = _prepare.resolve(model.preprocess, overrides)
+    preprocess = _prepare.resolve(model, spec, overrides)
     return str(camjax.layers(model, jax.ShapeDtypeStruct(_prepare.shape(preprocess), np.float32)))

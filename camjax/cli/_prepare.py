@@ -9,7 +9,7 @@ from camjax.cli._errors import UsageError
 from camjax.images import INTERPOLATIONS
 
 if TYPE_CHECKING:
-    from camjax import Preprocess
+    from camjax import Model, Preprocess
 
 
 class Overrides(NamedTuple):
@@ -24,8 +24,10 @@ class Overrides(NamedTuple):
     interpolation: str | None = None
 
 
-def resolve(own: Preprocess | None, overrides: Overrides) -> Preprocess:
+def resolve(model: Model, spec: str, overrides: Overrides) -> Preprocess:
     """The model's own preprocessing, or ImageNet's where it brings none, with the options put in.
+
+    Then the channels are last, unless the SPEC says that the model comes from PyTorch.
 
     Raises:
         UsageError: for an option that cannot be read, or that does not go with the others.
@@ -46,19 +48,20 @@ def resolve(own: Preprocess | None, overrides: Overrides) -> Preprocess:
         changes["layout"] = _choice("--layout", overrides.layout.upper(), ("NHWC", "NCHW"))
     if overrides.interpolation is not None:
         changes["interpolation"] = _choice("--interpolation", overrides.interpolation.lower(), INTERPOLATIONS)
-    spec = dataclasses.replace(own or Preprocess(), **changes)
-    if spec.resize is not None and spec.resize < max(spec.size):
+    own = model.preprocess or Preprocess(layout="NCHW" if spec.startswith("torch") else "NHWC")
+    new = dataclasses.replace(own, **changes)
+    if new.resize is not None and new.resize < max(new.size):
         raise UsageError(
-            f"--resize: the shorter side gets {spec.resize} pixels, less than --size {describe_size(spec)}; "
-            f"give --resize {max(spec.size)} or more, or --resize none."
+            f"--resize: the shorter side gets {new.resize} pixels, less than --size {describe_size(new)}; "
+            f"give --resize {max(new.size)} or more, or --resize none."
         )
-    if len(spec.mean) != len(spec.std) or len(spec.mean) not in (1, 3):
+    if len(new.mean) != len(new.std) or len(new.mean) not in (1, 3):
         raise UsageError(
-            f"--mean, --std: got {len(spec.mean)} and {len(spec.std)} numbers; both take 3 (RGB) or 1 (grey)."
+            f"--mean, --std: got {len(new.mean)} and {len(new.std)} numbers; both take 3 (RGB) or 1 (grey)."
         )
-    if 0 in spec.std or spec.scale == 0:
+    if 0 in new.std or new.scale == 0:
         raise UsageError("--std, --scale: pixels are divided by them, so they may not be 0.")
-    return spec
+    return new
 
 
 def shape(spec: Preprocess) -> tuple[int, ...]:

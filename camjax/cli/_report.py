@@ -37,7 +37,8 @@ class Report:
 
     def __enter__(self) -> Report:
         self._say(f"method    {self._engine.title} at layer {self._engine.layer}, {self._engine.classes} classes")
-        self._say(f"input     {_prepare.describe(self._engine.preprocess)}")
+        assumed = "; as for ImageNet, unless options say otherwise, since the model does not tell"
+        self._say(f"input     {_prepare.describe(self._engine.preprocess)}{assumed * self._engine.assumed}")
         if self._engine.note:
             self._say(f"note      {self._engine.note}")
         if self._count > 1 and self._errors.is_terminal:

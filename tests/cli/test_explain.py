@@ -183,6 +183,8 @@ def test_imagenets_preprocessing_stands_in_and_can_be_set(camjax):
     result = camjax("explain", "photos/a.png", model=FACTORIES + "bare")
     assert "shorter side to 256, centre 224x224" in result.err
     assert "0.485,0.456,0.406" in result.err
+    assert "as for ImageNet, unless options say otherwise, since the model does not tell" in result.err
+    assert "as for ImageNet" not in camjax("explain", "photos/a.png").err
     options = ["--size", "16x24", "--resize", "none", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
     options += ["--scale", "127.5", "--interpolation", "bicubic", "--layout", "nhwc"]
     result = camjax("explain", "photos/a.png", *options, model=FACTORIES + "bare")
