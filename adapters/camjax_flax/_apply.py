@@ -58,10 +58,12 @@ class Inputs:
             for setting in settings:
                 if setting not in takes and setting not in options:
                     raise TypeError(
-                        f"{adapter}: {name} has no argument {setting!r}; "
-                        f"it takes {', '.join(takes) or 'none'}."
+                        f"{adapter}: {name} has no argument {setting!r}; it takes {', '.join(takes) or 'none'}."
                     )
         required = [p for p in parameters if p.default is p.empty and p.name not in settings]
+        for p in required:
+            if p.kind is p.KEYWORD_ONLY:
+                raise TypeError(f"{adapter}: {name} needs the keyword {p.name!r}; give {adapter}(..., {p.name}=...).")
         self._needs = [p.name for p in required if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self._settings, self._adapter, self._name = dict(settings), adapter, name
 

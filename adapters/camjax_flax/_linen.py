@@ -31,9 +31,13 @@ _REMEDIES: tuple[tuple[type[Exception], str], ...] = (
         "evaluation with the keyword that it has for this (train=False, use_running_average=True).",
     ),
     (
+        flax.errors.ScopeParamShapeError,
+        "The variables do not fit the module, or the input has another number of channels or features than "
+        "the module was initialised for.",
+    ),
+    (
         flax.errors.FlaxError,
-        "variables must be what module.init returned, {'params': ..., 'batch_stats': ...}; "
-        "got {collections}.",
+        "variables must be what module.init returned, {'params': ..., 'batch_stats': ...}; got {collections}.",
     ),
 )
 
@@ -89,14 +93,10 @@ def from_linen(
     entry = method if isinstance(method, str) else "__call__" if method is None else ""
     function = getattr(type(module), entry, None) if entry else method
     if not callable(function):
-        raise TypeError(
-            f"from_linen: method={method!r} is no method of {type(module).__name__}; give one's name."
-        )
+        raise TypeError(f"from_linen: method={method!r} is no method of {type(module).__name__}; give one's name.")
     name = f"{type(module).__name__}.{entry}" if entry else "method"
     inputs = Inputs(function, apply_kwargs, options=_OPTIONS, adapter="from_linen", name=name)
-    returns_state = apply_kwargs.get("mutable", False) is not False or apply_kwargs.get(
-        "capture_intermediates"
-    )
+    returns_state = apply_kwargs.get("mutable", False) is not False or apply_kwargs.get("capture_intermediates")
 
     def run(variables: Mapping[str, Any], x: Any) -> Any:
         calls = Calls()
@@ -111,7 +111,8 @@ def from_linen(
         # Linen's own scopes are relative and would only repeat the absolute ones.
         with nn.override_named_call(False), nn.intercept_methods(scoped):
             try:
-                out = module.apply({**variables, _NAMES: _names(variables)}, *args, method=function, **kwargs)
+                trees = [tree for tree in variables.values() if isinstance(tree, Mapping)]
+                out = module.apply({**variables, _NAMES: _names(trees)}, *args, method=function, **kwargs)
             except (flax.errors.FlaxError, ValueError) as error:
                 remedy = _remedy(error, variables)
                 if remedy is None:
@@ -127,18 +128,17 @@ def from_linen(
     )
 
 
-def _names(variables: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A collection of module names that holds no array.
+def _names(trees: Sequence[Mapping[str, Any]], path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A collection of module names that holds no array, in the shape of all collections together.
 
     `nn.jit` traces alike modules once and reuses the program, scopes included, for the others. A different
     name in each module's variables makes Linen tell them apart.
     """
     names: dict[str, Any] = {f"@{'.'.join(path)}": None}
-    for tree in variables.values() if not path else [variables]:
-        if isinstance(tree, Mapping):
-            for key, child in tree.items():
-                if isinstance(child, Mapping):
-                    names[key] = {**names.get(key, {}), **_names(child, (*path, key))}
+    for key in dict.fromkeys(key for tree in trees for key in tree):
+        below = [tree[key] for tree in trees if isinstance(tree.get(key), Mapping)]
+        if below:
+            names[key] = _names(below, (*path, key))
     return names
 
 

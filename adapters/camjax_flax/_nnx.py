@@ -63,9 +63,7 @@ def from_nnx(
         raise TypeError(f"from_nnx: module must be a flax.nnx.Module instance, got {got}.")
     function = getattr(type(module), method, None)
     if not callable(function):
-        raise TypeError(
-            f"from_nnx: method={method!r} is no method of {type(module).__name__}; give one's name."
-        )
+        raise TypeError(f"from_nnx: method={method!r} is no method of {type(module).__name__}; give one's name.")
     inputs = Inputs(function, call_kwargs, adapter="from_nnx", name=f"{type(module).__name__}.{method}")
 
     copy = nnx.merge(*nnx.split(module))
@@ -111,9 +109,7 @@ def _paths(module: nnx.Module) -> list[tuple[nnx.Module, list[tuple[Any, ...]]]]
     return [(part, names(path)) for path, part in nnx.iter_modules(module)]
 
 
-def _methods(
-    cls: type, paths: Sequence[tuple[Any, ...]], entry: str | None
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _methods(cls: type, paths: Sequence[tuple[Any, ...]], entry: str | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The methods of a class that can be layers, with the scopes that each of them opens."""
     own = set(nnx.Module.__mro__)
     found = {name: None for base in cls.__mro__ if base not in own for name in vars(base) if is_forward(name)}

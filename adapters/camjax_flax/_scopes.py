@@ -50,9 +50,7 @@ class Calls:
 
 def is_forward(method: str) -> bool:
     """Whether a method of this name can be a layer: `__call__`, and what a class makes public."""
-    return method == "__call__" or (
-        method.isidentifier() and method != "setup" and not method.startswith("_")
-    )
+    return method == "__call__" or (method.isidentifier() and method != "setup" and not method.startswith("_"))
 
 
 def scope_name(path: Iterable[Any], method: str) -> str:

@@ -32,9 +32,7 @@ def test_accuracy_on_the_test_digits(name, accuracy):
     run = jax.jit(lambda model, x: model(x))
     logits = np.concatenate([run(model, batch) for batch in np.split(images, 20)])
     assert np.mean(logits.argmax(-1) == labels) >= accuracy
-    np.testing.assert_allclose(
-        logits[:500], jax.jit(module.apply)(model.params, images[:500]), rtol=1e-4, atol=1e-4
-    )
+    np.testing.assert_allclose(logits[:500], jax.jit(module.apply)(model.params, images[:500]), rtol=1e-4, atol=1e-4)
 
 
 def test_map_of_the_convolutional_network():

@@ -131,9 +131,7 @@ class Shared(nn.Module):
 def test_calls_of_a_shared_module_are_counted():
     module = Shared(nn.Dense(3))
     found = scopes(from_linen(module, initialised(module, X)), X)
-    assert {"@inner#0", "@inner#1", "@twice#0", "@twice#1", "@twice.Dense_0#0", "@twice.Dense_0#1"} == set(
-        found
-    )
+    assert {"@inner#0", "@inner#1", "@twice#0", "@twice#1", "@twice.Dense_0#0", "@twice.Dense_0#1"} == set(found)
 
 
 class Base(nn.Module):
@@ -164,12 +162,10 @@ class Lifted(nn.Module):
         x = SharedJit(name="jit_a")(x)
         x = SharedJit(name="jit_b")(x)
         x = nn.remat(Layer)(name="remat")(x)
-        x, _ = nn.scan(ScanLayer, variable_axes={"params": 0}, split_rngs={"params": True}, length=4)(
-            name="scan"
-        )(x, None)
-        mapped = nn.vmap(
-            Layer, in_axes=1, out_axes=1, variable_axes={"params": None}, split_rngs={"params": False}
+        x, _ = nn.scan(ScanLayer, variable_axes={"params": 0}, split_rngs={"params": True}, length=4)(name="scan")(
+            x, None
         )
+        mapped = nn.vmap(Layer, in_axes=1, out_axes=1, variable_axes={"params": None}, split_rngs={"params": False})
         x = mapped(name="vmap")(x)
         doubled = nn.map_variables(Layer, "params", lambda p: jax.tree.map(lambda v: 2 * v, p), init=True)
         return doubled(name="doubled")(x)
@@ -187,9 +183,7 @@ def test_lifted_transforms_keep_their_own_scopes(first):
     names = ("jit_a", "jit_b", "remat", "scan", "vmap", "doubled")
     assert paths == {f"@{name}{inner}" for name in names for inner in ("", ".Dense_0")}
     for stack in stacks(model, X):
-        assert len({name.split("#")[0].split(".")[0] for name in stack}) == 1, (
-            "scopes of another module's trace"
-        )
+        assert len({name.split("#")[0].split(".")[0] for name in stack}) == 1, "scopes of another module's trace"
 
 
 class Updating(nn.Module):
@@ -202,9 +196,7 @@ class Updating(nn.Module):
         return nn.Dense(2)(x)
 
 
-@pytest.mark.parametrize(
-    "kwargs", [{}, {"mutable": ["counters"]}, {"mutable": []}, {"capture_intermediates": True}]
-)
+@pytest.mark.parametrize("kwargs", [{}, {"mutable": ["counters"]}, {"mutable": []}, {"capture_intermediates": True}])
 def test_collections_are_read_only_and_only_outputs_come_back(kwargs):
     module = Updating()
     variables = {"params": initialised(module, X)["params"], "counters": {"calls": jnp.zeros((), jnp.int32)}}
@@ -290,9 +282,7 @@ def test_errors_say_what_to_pass(net):
         r"Give settings as keywords, from_linen\(\.\.\., train=\.\.\.\)",
     ):
         from_linen(module, variables)(X)
-    with pytest.raises(
-        TypeError, match=r"from_linen: Net\.__call__ has no argument 'trian'; it takes x, train\."
-    ):
+    with pytest.raises(TypeError, match=r"from_linen: Net\.__call__ has no argument 'trian'; it takes x, train\."):
         from_linen(module, variables, trian=False)
     with pytest.raises(
         ValueError,
@@ -324,6 +314,48 @@ def test_errors_say_what_to_pass(net):
         from_linen(Net, variables)
     with pytest.raises(TypeError, match=r"an NNX module goes to camjax_flax\.from_nnx"):
         from_linen(object(), variables)
+
+
+def test_an_input_that_does_not_fit(net):
+    with pytest.raises(ValueError, match=r"input has another number of channels.*Linen said: .*\(3, 3, 1, 4\)"):
+        from_linen(*net, train=False)(X[..., :1])
+
+
+def test_a_keyword_that_is_missing():
+    class KeywordOnly(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            return nn.BatchNorm(use_running_average=not train)(x)
+
+    module = KeywordOnly()
+    variables = initialised(module, X, train=False)
+    with pytest.raises(TypeError, match=r"__call__ needs the keyword 'train'; give from_linen\(\.\.\., train=\.\.\.\)"):
+        from_linen(module, variables)
+    assert from_linen(module, variables, train=False)(X).shape == X.shape
+
+
+class Nested(nn.Module):
+    """`nn.jit` at the bottom of modules that have parameters and statistics side by side."""
+
+    @nn.compact
+    def __call__(self, x):
+        for _ in range(2):
+            x = Middle()(x)
+        return x
+
+
+class Middle(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.BatchNorm(use_running_average=True)(SharedJit()(x))
+
+
+def test_jitted_modules_below_statistics_keep_their_own_scopes():
+    module = Nested()
+    model = from_linen(module, initialised(module, X))
+    for stack in stacks(model, X):
+        assert len({name.split("#")[0].split(".")[0] for name in stack}) == 1, "scopes of another module's trace"
+    assert {"@Middle_0.JitLayer_0.Dense_0#0", "@Middle_1.JitLayer_0.Dense_0#0"} <= set(scopes(model, X))
 
 
 def test_the_modules_own_errors_come_through():
