@@ -41,6 +41,4 @@ def _may_share(target: Any) -> bool:
     if "getitem" in str(target) or "dropout" in str(target):
         return True
     schema = getattr(target, "_schema", None)
-    return schema is not None and any(
-        r.alias_info is not None and not r.alias_info.is_write for r in schema.returns
-    )
+    return schema is not None and any(r.alias_info is not None and not r.alias_info.is_write for r in schema.returns)

@@ -55,9 +55,7 @@ def read_state_dict(path: Path) -> StateDict:
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, str(error))) from error
     except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise ValueError(
-            f"load: {path} is damaged or is not a file of torch.save: {first_line(error)}"
-        ) from error
+        raise ValueError(f"load: {path} is damaged or is not a file of torch.save: {first_line(error)}") from error
     return _weights_in(content, path)
 
 

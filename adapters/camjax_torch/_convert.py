@@ -89,9 +89,7 @@ def from_exported(
     params = _parameters(exported)
     program = translate(exported)
     # an option that one of the operations does not know is found here, not in the first explanation
-    leaves = [
-        node.meta["val"] for node in exported.graph.nodes if node.name in exported.graph_signature.user_inputs
-    ]
+    leaves = [node.meta["val"] for node in exported.graph.nodes if node.name in exported.graph_signature.user_inputs]
     jax.eval_shape(program, params, as_input(exported, [_shape(leaf) for leaf in leaves]))
     return camjax.Model(program, params, None if labels is None else tuple(labels), preprocess)
 
@@ -119,9 +117,7 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         )
     sizes = [len(leaf) for leaf in leaves]
     if len(set(sizes)) > 1 or 0 in sizes:
-        raise ValueError(
-            f"from_torch: the tensors of the example must have one batch size, at least 1; got {sizes}."
-        )
+        raise ValueError(f"from_torch: the tensors of the example must have one batch size, at least 1; got {sizes}.")
     return args, kwargs
 
 

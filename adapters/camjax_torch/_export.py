@@ -97,9 +97,7 @@ def lower(exported: ExportedProgram) -> ExportedProgram:
         lowered = exported.run_decompositions(decompositions)
     missing = unsupported(lowered.graph)
     if missing:
-        listed = "\n".join(
-            f"  {op} in {', '.join(sorted(set(places)))}" for op, places in sorted(missing.items())
-        )
+        listed = "\n".join(f"  {op} in {', '.join(sorted(set(places)))}" for op, places in sorted(missing.items()))
         raise NotImplementedError(
             f"from_torch: no JAX function is known for {len(missing)} of the module's operations:\n{listed}\n"
             "Enter one in the table with camjax_torch.op(NAME), or replace these modules before converting."

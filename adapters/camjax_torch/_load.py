@@ -79,6 +79,5 @@ def _read_program(path: Path) -> torch.export.ExportedProgram:
         return torch.export.load(path)
     except Exception as error:  # torch names no exception for a file that is not a program
         raise ValueError(
-            f"load: {path} is damaged or is not a program of torch.export.save: "
-            f"{_checkpoint.first_line(error)}"
+            f"load: {path} is damaged or is not a program of torch.export.save: {_checkpoint.first_line(error)}"
         ) from error

@@ -23,9 +23,7 @@ def translate(exported: ExportedProgram) -> Program:
     graph = exported.graph
     same = in_place_writes(graph)
     if same is None:
-        raise NotImplementedError(
-            "from_torch: torch left a write through a view in the graph, which has no pure form."
-        )
+        raise NotImplementedError("from_torch: torch left a write through a view in the graph, which has no pure form.")
     specs = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
     stored, silent = stored_orders(graph), computes_nothing(graph)
     names: dict[Node, str] = {}
@@ -44,9 +42,7 @@ def translate(exported: ExportedProgram) -> Program:
     return Program(tuple(steps), tuple(parameters), inputs, _outputs(exported, names))
 
 
-def _step(
-    node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int, ...]], marker: bool
-) -> Step:
+def _step(node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int, ...]], marker: bool) -> Step:
     args, kwargs = _named(list(node.args), names), _named(dict(node.kwargs), names)
     # what is not in the table is Python's arithmetic on axis lengths
     operation: Any = TABLE.get(name_of(node.target), node.target)

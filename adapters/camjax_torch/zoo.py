@@ -46,9 +46,7 @@ def build(spec: str, weights: str | Path | None = None, pretrained: bool = False
         ImportError: the zoo is not installed.
     """
     if weights is not None and pretrained:
-        raise ValueError(
-            "build: weights and pretrained=True exclude each other; give a file, or let the zoo download."
-        )
+        raise ValueError("build: weights and pretrained=True exclude each other; give a file, or let the zoo download.")
     found = entry(spec)
     if weights is None:
         return convert(found, pretrained=pretrained)
@@ -82,9 +80,7 @@ def convert(
     return dataclasses.replace(model, labels=_if_they_fit(own_labels, model, example))
 
 
-def _if_they_fit(
-    labels: tuple[str, ...] | None, model: camjax.Model, example: torch.Tensor
-) -> tuple[str, ...] | None:
+def _if_they_fit(labels: tuple[str, ...] | None, model: camjax.Model, example: torch.Tensor) -> tuple[str, ...] | None:
     """The zoo's labels where the network has as many outputs."""
     outputs = jax.eval_shape(model, jax.ShapeDtypeStruct(tuple(example.shape), "float32"))
     shapes = [leaf.shape[1:] for leaf in jax.tree.leaves(outputs)]
@@ -97,8 +93,7 @@ def load_weights(module: torch.nn.Module, state: _checkpoint.StateDict, origin: 
         module.load_state_dict(_checkpoint.fit_keys(state, module.state_dict()))
     except RuntimeError as error:
         raise ValueError(
-            f"load: the weights in {origin} are not those of a {type(module).__name__}; is arch "
-            f"right?\n{error}"
+            f"load: the weights in {origin} are not those of a {type(module).__name__}; is arch right?\n{error}"
         ) from error
 
 
@@ -129,8 +124,7 @@ def entry(spec: str) -> Entry:
     zoos = {"torchvision": _torchvision_entry, "timm": _timm_entry}
     if separator and zoo not in zoos:
         raise ValueError(
-            f"arch: no zoo {zoo!r} (in {spec!r}); there are {', '.join(zoos)}: for example "
-            "torchvision:resnet50."
+            f"arch: no zoo {zoo!r} (in {spec!r}); there are {', '.join(zoos)}: for example torchvision:resnet50."
         )
     known: list[str] = []
     for candidate in [zoo] if separator else zoos:
@@ -198,9 +192,7 @@ def _torchvision_entry(name: str) -> tuple[Entry | None, list[str]]:
         options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
         if name in ("inception_v3", "googlenet") and not pretrained:
             options["init_weights"] = False  # their own initialisation takes minutes
-        return _download(
-            lambda: models.get_model(name, weights=default if pretrained else None, **options), name
-        )
+        return _download(lambda: models.get_model(name, weights=default if pretrained else None, **options), name)
 
     def describe(module: torch.nn.Module) -> tuple[camjax.Preprocess, tuple[str, ...] | None]:
         transform = default.transforms()

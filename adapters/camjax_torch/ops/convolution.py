@@ -161,9 +161,7 @@ def max_pool_with_indices(x, kernel_size, stride=None, padding=0, dilation=1, ce
 
 
 @op("avg_pool1d.default", "avg_pool2d.default", "avg_pool3d.default")
-def avg_pool(
-    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
-):
+def avg_pool(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
     """The mean of each window, over what torch counts as its elements."""
     total = _pool(x, np.asarray(0, x.dtype), lax.add, kernel_size, stride, padding, 1, ceil_mode)
     count = divisor_override or _counts(x.shape, kernel_size, stride, padding, ceil_mode, count_include_pad)
@@ -180,9 +178,7 @@ def _counts(shape, kernel_size, stride, padding, ceil_mode, include_pad) -> np.n
     space = shape[-axes:]
     grids = _window_padding(space, kernel, stride, padding, (1,) * axes, ceil_mode)
     result = np.ones((1,) * axes)
-    for axis, (size, k, s, p, (before, after)) in enumerate(
-        zip(space, kernel, stride, padding, grids, strict=True)
-    ):
+    for axis, (size, k, s, p, (before, after)) in enumerate(zip(space, kernel, stride, padding, grids, strict=True)):
         start = np.arange(-before, size + after - k + 1, s)
         low, high = (-p, size + p) if include_pad else (0, size)
         count = np.minimum(start + k, high) - np.maximum(start, low)
@@ -228,9 +224,7 @@ def adaptive_max_pool(x, output_size):
     for axis, out in enumerate(output_size, start=lead):
         size = x.shape[axis]
         bins = [
-            lax.slice_in_dim(x, o * size // out, math.ceil((o + 1) * size / out), axis=axis).max(
-                axis, keepdims=True
-            )
+            lax.slice_in_dim(x, o * size // out, math.ceil((o + 1) * size / out), axis=axis).max(axis, keepdims=True)
             for o in range(out)
         ]
         x = jnp.concatenate(bins, axis)

@@ -20,7 +20,5 @@ def jax_dtype(dtype: Any) -> Any:
     if dtype is None:
         return None
     if dtype not in _DTYPES:
-        raise NotImplementedError(
-            f"camjax_torch: no JAX dtype for {dtype}; convert the module to float32 first."
-        )
+        raise NotImplementedError(f"camjax_torch: no JAX dtype for {dtype}; convert the module to float32 first.")
     return jax.dtypes.canonicalize_dtype(_DTYPES[dtype])

@@ -57,9 +57,7 @@ def scaled_dot_product_attention(
     """softmax(Q K^T / sqrt(d) + mask) V, its probabilities a value of their own between two products."""
     if enable_gqa:
         key, value = (jnp.repeat(a, query.shape[-3] // a.shape[-3], axis=-3) for a in (key, value))
-    scores = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ jnp.swapaxes(
-        key, -1, -2
-    )
+    scores = (query * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)) @ jnp.swapaxes(key, -1, -2)
     if is_causal:
         scores = jnp.where(jnp.tri(*scores.shape[-2:], dtype=bool), scores, -jnp.inf)
     if attn_mask is not None:

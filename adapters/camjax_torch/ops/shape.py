@@ -25,8 +25,9 @@ def dropout(x, p, train):
     """X itself: dropout is inactive in evaluation."""
     if train and p:
         raise NotImplementedError(
-            "from_torch: the module drops values at random in evaluation too (functional dropout whose training= is "
-            "not self.training); its outputs are no function of its input. Pass training=self.training."
+            "from_torch: the module drops values at random in evaluation too (functional dropout whose "
+            "training= is not self.training); its outputs are no function of its input. Pass "
+            "training=self.training."
         )
     return x
 

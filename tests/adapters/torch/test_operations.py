@@ -75,15 +75,11 @@ def test_operation_is_torchs(name: str, data: st.DataObject):
 @pytest.mark.parametrize("name", ["empty.memory_format", "new_empty.default", "empty_like.default"])
 def test_uninitialised_arrays_have_torchs_shape_and_dtype(name: str):
     x = torch.ones(2, 3, dtype=torch.float16)
-    args = {"empty.memory_format": ([2, 3],), "new_empty.default": (x, [2, 3]), "empty_like.default": (x,)}[
-        name
-    ]
+    args = {"empty.memory_format": ([2, 3],), "new_empty.default": (x, [2, 3]), "empty_like.default": (x,)}[name]
     assert_same(TABLE[name](*(as_jax(argument) for argument in args)), operation(name)(*args), name)
 
 
-@pytest.mark.parametrize(
-    "name", ["relu.default", "hardtanh.default", "max_pool2d.default", "batch_norm.default"]
-)
+@pytest.mark.parametrize("name", ["relu.default", "hardtanh.default", "max_pool2d.default", "batch_norm.default"])
 def test_differentiates_under_vmap(name: str):
     channel = jnp.ones(2)
     options = {
@@ -96,9 +92,7 @@ def test_differentiates_under_vmap(name: str):
     def total(image):
         return (TABLE[name](image[None], *options.get(name, ())) ** 2).sum()
 
-    torch_options = [
-        torch.from_numpy(np.array(o)) if isinstance(o, jax.Array) else o for o in options.get(name, ())
-    ]
+    torch_options = [torch.from_numpy(np.array(o)) if isinstance(o, jax.Array) else o for o in options.get(name, ())]
     operation(name)(x, *torch_options).square().sum().backward()
     got = jax.vmap(jax.grad(total))(jnp.asarray(x.detach().numpy()))
     assert x.grad is not None

@@ -17,7 +17,9 @@ SPREAD = st.one_of(tensor(2, 3, 4), tensor(3, 1), tensor(4), tensor(1, 3, 4, dty
 AXES = st.sampled_from([[0], [1, 2], [-1], [0, 2], [-2, -1]])
 KEEP = st.booleans()
 
-PLAIN = "relu relu6 silu sigmoid hardswish hardsigmoid mish log_sigmoid selu tanh exp expm1 sin cos erf abs neg sign floor "
+PLAIN = (
+    "relu relu6 silu sigmoid hardswish hardsigmoid mish log_sigmoid selu tanh exp expm1 sin cos erf abs neg sign floor "
+)
 PLAIN += "ceil round trunc square"
 AWAY_FROM_ZERO = "log log1p log2 sqrt rsqrt reciprocal"
 COMPARISONS = "eq ne lt le gt ge"
@@ -79,13 +81,9 @@ CASES: dict[str, Case] = {
     "clamp_min.Tensor": case(X, X),
     "clamp_max.default": case(X, NUMBER),
     "clamp_max.Tensor": case(X, X),
-    "softmax.int": any_of(
-        case(X, st.integers(-3, 2)), case(tensor(3, 4, dtype=torch.float16), 1, torch.float32)
-    ),
+    "softmax.int": any_of(case(X, st.integers(-3, 2)), case(tensor(3, 4, dtype=torch.float16), 1, torch.float32)),
     "_softmax.default": case(X, st.integers(-3, 2), False),
-    "log_softmax.int": any_of(
-        case(X, st.integers(-3, 2)), case(tensor(3, 4, dtype=torch.float16), 1, torch.float32)
-    ),
+    "log_softmax.int": any_of(case(X, st.integers(-3, 2)), case(tensor(3, 4, dtype=torch.float16), 1, torch.float32)),
     "_log_softmax.default": case(X, st.integers(-3, 2), False),
     "where.self": case(BOOL, X, SPREAD),
     "where.ScalarOther": case(BOOL, X, NUMBER),

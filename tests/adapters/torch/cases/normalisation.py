@@ -22,9 +22,7 @@ CASES: dict[str, Case] = {
     ),
     "rms_norm.default": any_of(case(tensor(2, 3, 4), [4], MAYBE, EPS), case(tensor(2, 3, 4), [3, 4])),
     "group_norm.default": case(tensor(2, 4, 3, 3), st.sampled_from([1, 2, 4]), MAYBE, MAYBE, EPS),
-    "native_group_norm.default": case(
-        tensor(2, 4, 3, 3), MAYBE, MAYBE, 2, 4, 9, st.sampled_from([1, 2]), EPS
-    ),
+    "native_group_norm.default": case(tensor(2, 4, 3, 3), MAYBE, MAYBE, 2, 4, 9, st.sampled_from([1, 2]), EPS),
     "instance_norm.default": any_of(
         case(tensor(2, 4, 3, 3), MAYBE, MAYBE, None, None, True, 0.1, EPS, False),
         case(tensor(2, 4, 5), MAYBE, MAYBE, *STATISTICS, False, 0.1, EPS, False),

@@ -76,9 +76,7 @@ CASES: dict[str, Case] = {
     "embedding.default": case(tensor(5, 3), places(2, 4, below=5)),
     "roll.default": any_of(case(X, pairs([1, -2]), pairs([1, 2], [0, -1])), case(X, [3])),
     "flip.default": case(X, pairs([0], [1, -1])),
-    "constant_pad_nd.default": case(
-        X, pairs([1, 2], [0, 1, 2, 0], [-1, 0, 1, -2]), st.sampled_from([0, 1.5])
-    ),
+    "constant_pad_nd.default": case(X, pairs([1, 2], [0, 1, 2, 0], [-1, 0, 1, -2]), st.sampled_from([0, 1.5])),
     "pad.default": any_of(
         case(X, pairs([1, 2], [0, 1, 2, 0])),
         case(X, [1, 2], "constant", 2.0),
@@ -93,9 +91,7 @@ CASES: dict[str, Case] = {
     "unfold.default": case(X, st.sampled_from([1, -2]), st.integers(1, 3), st.integers(1, 3)),
     "tril.default": case(X, st.integers(-1, 1)),
     "triu.default": case(X, st.integers(-1, 1)),
-    "meshgrid.indexing": case(
-        st.tuples(tensor(2), tensor(3)).map(list), indexing=st.sampled_from(["ij", "xy"])
-    ),
+    "meshgrid.indexing": case(st.tuples(tensor(2), tensor(3)).map(list), indexing=st.sampled_from(["ij", "xy"])),
     "to.dtype": case(X, FLOAT),
     "to.dtype_layout": case(X, dtype=FLOAT),
     "to.other": case(X, tensor(1, dtype=torch.int32)),

@@ -1,0 +1,84 @@
+"""The zoos by name: their preprocessing, their class names, and the errors of a wrong name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import pytest
+import torch
+from camjax_torch import zoo
+
+import camjax
+
+
+def test_a_torchvision_network_brings_its_preprocessing_and_classes():
+    model = zoo.build("torchvision:squeezenet1_1")
+    assert model.preprocess == camjax.Preprocess(
+        size=(224, 224), resize=256, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), layout="NCHW"
+    )
+    assert model.labels is not None
+    assert len(model.labels) == 1000
+    assert model.labels[282] == "tiger cat"
+    assert model(jnp.zeros((2, 3, 224, 224))).shape == (2, 1000)
+
+
+def test_a_timm_network_brings_its_preprocessing_and_classes():
+    preprocess, labels = (found := zoo.entry("timm:resnet18")).describe(found.make(False, None))
+    assert preprocess == camjax.Preprocess(size=(224, 224), resize=235, layout="NCHW", interpolation="bicubic")
+    assert labels is not None
+    assert len(labels) == 1000
+    assert labels[0].startswith("tench")
+
+
+def test_a_bare_name_is_torchvisions_else_timms():
+    assert zoo.entry("resnet18").spec == "torchvision:resnet18"
+    assert zoo.entry("vit_tiny_patch16_224").spec == "timm:vit_tiny_patch16_224"
+
+
+def test_weights_from_a_file(tmp_path: Path):
+    torch.manual_seed(3)
+    module = zoo.entry("squeezenet1_1").make(False, None)
+    path = tmp_path / "weights.pth"
+    torch.save(module.state_dict(), path)
+    model = zoo.build("torchvision:squeezenet1_1", weights=path)
+    kernel = module.features[0].weight.detach().numpy().transpose(2, 3, 1, 0)
+    assert jnp.array_equal(model.params["features.0.weight"], kernel)
+    assert model.labels is not None
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("torchvision:resnet51", r"no architecture 'resnet51' in torchvision; did you mean .*torchvision:resnet50"),
+        ("timm:resnet5000", r"no architecture 'resnet5000' in timm; did you mean .*timm:resnet50"),
+        ("mobilnet_v2", r"in torchvision or timm; did you mean .*torchvision:mobilenet_v2"),
+        ("qqqqqqq", r"torchvision\.models\.list_models\(\) and timm\.list_models\(\) list them"),
+        ("keras:ResNet50", r"no zoo 'keras' \(in 'keras:ResNet50'\); there are torchvision, timm"),
+    ],
+)
+def test_a_wrong_name_is_an_error_with_the_closest_ones(spec: str, text: str):
+    with pytest.raises(ValueError, match=text):
+        zoo.build(spec)
+
+
+def test_weights_and_pretrained_exclude_each_other(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"weights and pretrained=True exclude each other"):
+        zoo.build("resnet18", weights=tmp_path / "weights.pth", pretrained=True)
+
+
+def test_a_failed_download_is_named(monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", fail)
+    monkeypatch.setattr("torch.hub.get_dir", lambda: "/nonexistent")
+    with pytest.raises(ConnectionError, match=r"weights of squeezenet1_1 cannot be downloaded .*with weights="):
+        zoo.build("torchvision:squeezenet1_1", pretrained=True)
+
+
+def test_a_zoo_that_is_not_installed_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ImportError, match=r"the networks of timm need it installed: pip install timm"):
+        zoo.build("timm:resnet18")
