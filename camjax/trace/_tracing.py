@@ -25,7 +25,8 @@ def traced(model: Model, x: Any) -> Traced:
     """
     params, params_tree = jax.tree.flatten(model.params)
     leaves, x_tree = jax.tree.flatten(x)
-    specs = tuple(map(_struct, params)), tuple(_struct(a) for a in leaves)
+    # Without the batch axis: one trace serves every batch size.
+    specs = tuple(map(_struct, params)), tuple((np.shape(a)[1:], _struct(a).dtype) for a in leaves)
     config: Any = jax.config  # its attributes are made at run time
     modes = config.jax_enable_x64, config.jax_default_matmul_precision
     key = (model.apply, params_tree, x_tree, specs, modes)
