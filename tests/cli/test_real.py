@@ -5,6 +5,7 @@ import pytest
 
 from tests import data
 
+pytest.importorskip("torch", reason="the pretrained networks are PyTorch's")
 pytestmark = pytest.mark.real
 SQUEEZENET = "torchvision:squeezenet1_1"
 

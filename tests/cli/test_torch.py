@@ -4,9 +4,10 @@ import re
 
 import numpy as np
 import pytest
-import torch
 
 from tests.cli.test_explain import load, rows
+
+torch = pytest.importorskip("torch", reason="PyTorch models need PyTorch")
 
 FIRST = "torchvision:"
 
