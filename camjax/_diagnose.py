@@ -36,9 +36,8 @@ def check(explanation: Explanation, split: Split, params: Any, x: Any, better_la
         got = sorted({int(c) for c in np.asarray(explanation.target)[tuple(where.T)]})
         n = class_scores(split, params, x).shape[0]
         raise ValueError(
-            f"target: got class {', '.join(map(str, got))} for {_examples(where)}, but the model has {n} "
-            "classes; expected "
-            f"indices from 0 to {n - 1}."
+            f"target: got class {', '.join(map(str, got))} for {_examples(where)}, but the model has {n} classes; "
+            f"expected indices from 0 to {n - 1}."
         )
     if (where := _where(status, Status.NON_FINITE)).size:
         raise ValueError(_not_finite(where, split, params, x))
@@ -46,16 +45,14 @@ def check(explanation: Explanation, split: Split, params: Any, x: Any, better_la
         better = better_layer()
         remedy = f"try layer={better!r}" if better else "name another layer (camjax.layers lists them)"
         raise ValueError(
-            f"layer {split.name or 'of the Split'}: the score does not depend on it (every gradient is exactly "
-            "zero) for "
-            f"{_examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
+            f"layer {split.name or 'of the Split'}: the score does not depend on it (every gradient is exactly zero) "
+            f"for {_examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
         )
     if (status & int(Status.PROBABILITIES)).all():
         warnings.warn(
-            "the class scores of every example sum to one: probabilities were explained, whose gradients "
-            "vanish where the "
-            "model is sure, and no softmax was found to take the logits before it. Cut the model before its softmax, "
-            "or pass scores='outputs' if this is meant.",
+            "the class scores of every example sum to one: probabilities were explained, whose gradients vanish "
+            "where the model is sure, and no softmax was found to take the logits before it. Cut the model before "
+            "its softmax, or pass scores='outputs' if this is meant.",
             UserWarning,
             stacklevel=3,
         )
@@ -69,13 +66,10 @@ def _not_finite(where: np.ndarray, split: Split, params: Any, x: Any) -> str:
                 if bad.size:
                     return (
                         f"x{jax.tree_util.keystr(path)}: {name} in {_examples(bad[:, None])}; expected finite "
-                        "numbers. Replace "
-                        "or drop them, or pass strict=False to get status flags instead."
+                        "numbers. Replace or drop them, or pass strict=False to get status flags instead."
                     )
     bad_weights = [
-        jax.tree_util.keystr(path)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) and not bool(jnp.isfinite(leaf).all())
+        jax.tree_util.keystr(path) for path, leaf in jax.tree_util.tree_leaves_with_path(params) if not _finite(leaf)
     ]
     if bad_weights:
         return (
@@ -83,13 +77,17 @@ def _not_finite(where: np.ndarray, split: Split, params: Any, x: Any) -> str:
             f"{' and more' if len(bad_weights) > 5 else ''}; expected finite weights. Was the checkpoint loaded "
             "completely?"
         )
+    if not all(map(_finite, jax.tree.leaves(split.bound(params)))):
+        return "model: NaN or infinite values in an array that apply captured; expected finite weights."
     return (
-        f"layer {split.name or 'of the Split'}: the score or the map is not finite for {_examples(where)}, "
-        "though the input "
-        "and the weights are: the model overflows or divides by zero. Try the model in float32, or pass "
-        "strict=False to get "
-        "status flags instead."
+        f"layer {split.name or 'of the Split'}: the score or the map is not finite for {_examples(where)}, though the "
+        "input and the weights are: the model overflows or divides by zero. Try the model in float32, or pass "
+        "strict=False to get status flags instead."
     )
+
+
+def _finite(leaf: Any) -> bool:
+    return not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact) or bool(jnp.isfinite(leaf).all())
 
 
 def _where(status: np.ndarray, flag: Status) -> np.ndarray:

@@ -96,7 +96,6 @@ def _like(tree: Any, skip: int) -> Any:
 def _check_like(argument: str, got: Any, expected: Any, what: str) -> None:
     if got != expected:
         raise ValueError(
-            f"{argument}: the explainer was made for {what} of shapes {expected}, got {got}; make another "
-            "explainer for "
-            "these, it is traced once for each."
+            f"{argument}: the explainer was made for {what} of shapes {expected}, got {got}; make another explainer "
+            "for these, it is traced once for each."
         )

@@ -77,9 +77,8 @@ def split(
         return layer if axes is None else dataclasses.replace(layer, axes=axes)
     if layer is not None and not isinstance(layer, str):
         raise ValueError(
-            f"layer: got {layer!r}, expected a layer's name (camjax.layers lists them), a camjax.Split, or None "
-            "for the "
-            "default layer."
+            f"layer: got {layer!r}, expected a layer's name (camjax.layers lists them), a camjax.Split, or None for "
+            "the default layer."
         )
     return _traced(model, _validate.check_input(x)[0]).split(layer, axes=axes, scores=scores)
 
@@ -96,8 +95,7 @@ def better_layer(model: Model, x: Any, cut: Split) -> str | None:
 def _traced(model: Model, x: Any) -> Traced:
     if not isinstance(model, Model):
         raise ValueError(
-            f"model: expected a camjax.Model, got {type(model).__name__}; make one with camjax.Model(apply, "
-            "params) or with "
-            "an adapter such as camjax_flax.from_linen or camjax_torch.from_torch."
+            f"model: expected a camjax.Model, got {type(model).__name__}; make one with camjax.Model(apply, params) "
+            "or with an adapter such as camjax_flax.from_linen or camjax_torch.from_torch."
         )
     return traced(model, x)

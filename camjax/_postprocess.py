@@ -101,8 +101,7 @@ def heatmap(
     if len(size) != explanation.raw.ndim - leading:
         raise ValueError(
             f"size: the maps have {explanation.raw.ndim - leading} space axes (shape "
-            f"{explanation.raw.shape[leading:]}), "
-            f"got size={tuple(size)}; give one length per space axis."
+            f"{explanation.raw.shape[leading:]}), got size={tuple(size)}; give one length per space axis."
         )
 
     def one(raw: Array) -> Array:

@@ -68,8 +68,7 @@ class Split:
             if self.axes.shape != shape:
                 raise ValueError(
                     f"axes: they describe a value of shape {self.axes.shape}, got a layer whose value has shape "
-                    f"{shape} "
-                    "for a batch of one."
+                    f"{shape} for a batch of one."
                 )
             return self.axes
         if self.axes is not None:

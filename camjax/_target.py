@@ -119,10 +119,9 @@ class Custom(Target):
         shape, dtype = jnp.shape(score), getattr(score, "dtype", None)
         if shape != () or dtype is None or not jnp.issubdtype(dtype, jnp.floating):
             raise ValueError(
-                f"target: the function must return a floating scalar for the outputs of one example, got "
-                f"{'shape ' + str(shape) + ' ' + str(dtype) if dtype is not None else type(score).__name__}; "
-                "the outputs "
-                f"it gets have no batch axis: {_describe(outputs)}."
+                "target: the function must return a floating scalar for the outputs of one example, got "
+                f"{'shape ' + str(shape) + ' ' + str(dtype) if dtype is not None else type(score).__name__}; the "
+                f"outputs it gets have no batch axis: {_describe(outputs)}."
             )
         return score
 
@@ -147,9 +146,8 @@ def logits(outputs: Any) -> Float[Array, " classes"]:
     if len(found) != 1 or found[0].ndim > 1:
         raise ValueError(
             "target: which of the model's outputs are the class scores? One example's outputs are "
-            f"{_describe(outputs)}, expected one floating vector, or an entry called 'logits' that is one. Pass "
-            "a function "
-            "instead: target=lambda outputs: ..., from one example's outputs to the scalar to explain."
+            f"{_describe(outputs)}, expected one floating vector, or an entry called 'logits' that is one. Pass a "
+            "function instead: target=lambda outputs: ..., from one example's outputs to the scalar to explain."
         )
     return jnp.atleast_1d(found[0])
 

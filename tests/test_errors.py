@@ -97,6 +97,18 @@ def test_nan_in_the_weights(x):
         explain(camjax.Model(model.apply, params), x)
 
 
+def test_nan_in_weights_that_the_function_captured(x):
+    params = models.params()
+    kernel = jnp.tile(params["kernel"], (1, 1, 1, 200)).at[0, 0, 0, 0].set(jnp.nan)
+
+    def apply(_, x):
+        with jax.named_scope("conv"):
+            return jax.nn.relu(models.conv(x, kernel)).mean((1, 2))
+
+    with pytest.raises(ValueError, match=r"model: NaN or infinite values in an array that apply captured"):
+        camjax.explain(camjax.Model(apply, None), x, 0)
+
+
 def test_a_model_that_overflows(x):
     model = models.model()
     split = camjax.Split(models.features, lambda p, A, rest: jnp.exp(1e4 + models.pooled_head(p, A, rest)))

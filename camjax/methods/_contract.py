@@ -66,8 +66,8 @@ def needs_of(method: Method) -> tuple[str, ...]:
             known = "; ".join(f"{k}: {v}" for k, v in NEEDS.items())
             raise ValueError(
                 f"method: {describe(method)} asks for {str(parameter)!r}, which no one can give it. A method's "
-                "parameters "
-                f"are keywords that name what it needs ({known}); its options are fields of a frozen dataclass."
+                f"parameters are keywords that name what it needs ({known}); its options are fields of a frozen "
+                "dataclass."
             )
     return tuple(found)
 

@@ -95,9 +95,8 @@ class Setting:
             name = getattr(self.method, "__name__", type(self.method).__name__)
             raise AssertionError(
                 f"{law}: {name} at layer {self.split.name or 'of the Split'}: {hint}. Furthest apart at "
-                f"{tuple(int(i) for i in where)} (example, position): {got[where]:.6g} against "
-                f"{want[where]:.6g}; the largest "
-                f"value is {scale:.3g}, the tolerance {rtol:g} of it."
+                f"{tuple(int(i) for i in where)} (example, position): {got[where]:.6g} against {want[where]:.6g}; the "
+                f"largest value is {scale:.3g}, the tolerance {rtol:g} of it."
             )
 
 
