@@ -48,7 +48,7 @@ def test_cifar_resnet20_with_its_container_and_prefix_undone():
     path = data.checkpoint("cifar10_resnet20-12fca82f.th")
     model = camjax_torch.load(path, arch=ResNet20, example=torch.zeros(1, 3, 32, 32))
     module = ResNet20()
-    state = torch.load(path, weights_only=True)["state_dict"]
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
     x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
