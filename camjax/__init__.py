@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal to the table below
+    from camjax import images as images
     from camjax import methods as methods
     from camjax import plot as plot
     from camjax import targets as targets
@@ -35,7 +36,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax.trace import Layers as Layers
 
 _CONTENTS = {
-    "camjax": ("methods", "plot", "targets", "testing"),  # modules that are public as they are
+    "camjax": ("images", "methods", "plot", "targets", "testing"),  # modules that are public as they are
     "camjax._axes": ("Axes",),
     "camjax._explain": ("explain",),
     "camjax._explainer": ("explainer",),
