@@ -92,13 +92,9 @@ def scenes(
     """
     low, high = objects
     if not 1 <= low <= high <= SLOTS:
-        raise ValueError(
-            f"scenes: objects must be (fewest, most) with 1 <= fewest <= most <= {SLOTS}, got {objects}."
-        )
+        raise ValueError(f"scenes: objects must be (fewest, most) with 1 <= fewest <= most <= {SLOTS}, got {objects}.")
     if size < 32:
-        raise ValueError(
-            f"scenes: size must be at least 32 pixels, got {size}; smaller objects lose their shape."
-        )
+        raise ValueError(f"scenes: size must be at least 32 pixels, got {size}; smaller objects lose their shape.")
     for name, value in {"seed": seed, "n": n, "start": start}.items():
         if value < 0:
             raise ValueError(f"scenes: {name} must not be negative, got {value}.")

@@ -50,9 +50,7 @@ def test_pointing_game(method):
     """In scenes of two objects, the map's maximum for each one's class lies in its own mask."""
     drawn = pairs()
     model = testbed.model()
-    result = camjax.explain(
-        model, testbed.preprocess(drawn.images), drawn.classes[:, :2], method=method, chunk=None
-    )
+    result = camjax.explain(model, testbed.preprocess(drawn.images), drawn.classes[:, :2], method=method)
     assert result.heatmap.shape == (512, 2, 64, 64)
     highest = np.asarray(result.heatmap).reshape(512, 2, -1).argmax(-1)
     masks = drawn.masks[:, :2].reshape(512, 2, -1)
