@@ -72,6 +72,11 @@ def _wide(value: Any) -> Any:
     return value if dtype is None else jnp.asarray(np.asarray(value).astype(np.float32), dtype)
 
 
+def entry(tree: Any, index: int) -> Any:
+    """One entry of each stacked leaf."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
 class Weights:
     """Seeded random weights, scaled so that values keep their size from layer to layer."""
 

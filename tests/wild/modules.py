@@ -11,7 +11,7 @@ from camjax_flax import from_linen, from_nnx
 from flax import linen as nn
 from flax import nnx
 
-from tests.wild.case import Case, picture
+from tests.wild.case import Case, entry, picture
 from tests.wild.convolutional import conv, dense
 
 
@@ -105,7 +105,7 @@ def linen_scan() -> Case:
         params = v["params"]
         x = jax.nn.relu(_conv(params["stem"], x))
         for i in range(4):
-            x = x + jax.nn.relu(_conv(jax.tree.map(lambda w: w[i], params["blocks"]["Conv_0"]), x))  # noqa: B023
+            x = x + jax.nn.relu(_conv(entry(params["blocks"]["Conv_0"], i), x))
         return x
 
     def head(v: Any, A: Any, x: Any) -> Any:
@@ -174,8 +174,7 @@ def nnx_shared() -> Case:
     model = from_nnx(_filled(_Net(nnx.Rngs(0)), 32))
 
     def features(w: Any, x: Any) -> Any:
-        for i in (0, 1, 1):
-            block = w["blocks"][i] if i in w["blocks"] and "conv" in w["blocks"][i] else w["again"]
+        for block in (w["blocks"][0], w["again"], w["again"]):  # NNX keeps a shared module by its first name
             x = jax.nn.relu(_norm(block["norm"], block["norm"], _conv(block["conv"], x)))
         return x
 
@@ -210,7 +209,7 @@ def nnx_scan() -> Case:
     def features(w: Any, x: Any) -> Any:
         x = _conv(w["stem"], x)
         for i in range(3):
-            block = jax.tree.map(lambda v: v[i], w["blocks"])  # noqa: B023
+            block = entry(w["blocks"], i)
             x = jax.nn.relu(_norm(block["norm"], block["norm"], _conv(block["conv"], x)))
         return x
 

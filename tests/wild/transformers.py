@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax, named_scope
 
 from camjax import Model
-from tests.wild.case import Case, Weights, picture
+from tests.wild.case import Case, Weights, entry, picture
 from tests.wild.convolutional import dense
 
 _WIDTH, _HEADS, _BLOCKS, _GRID = 12, 3, 3, (3, 4)
@@ -144,7 +144,7 @@ def scanned_class_token() -> Case:
             return dense(*w["head"], x[:, 0])
 
     def unstacked(w: Any) -> Any:
-        return {**w, "blocks": [jax.tree.map(lambda v: v[i], w["blocks"]) for i in range(_BLOCKS)]}  # noqa: B023
+        return {**w, "blocks": [entry(w["blocks"], i) for i in range(_BLOCKS)]}
 
     features, head = case.features, case.head
     return Case(
