@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from camjax.trace._channels import contracted, ends_in_classes, handed_out
 from camjax.trace._grid import Grids
 from camjax.trace._program import Atom, Equation, Program, Value, is_float, live, reached
 from camjax.trace._scopes import Uses
@@ -26,9 +27,9 @@ def default(
     (c) the channels are next contracted, whole, with a weight, and
     (d) nothing else that carries the grid reaches the head.
 
-    Models without a head have no value with (c), and some none with (d): then these are dropped, in this
-    order. Values inside of a custom derivative (`hidden`) come last, since to explain one bypasses that
-    derivative, and values that have a name (`named`) come before those that have none.
+    A model without a head hands the channels of its last map out instead of (c). Where no value has (c), or none
+    (d), these are dropped, in this order. Values inside of a custom derivative (`hidden`) come last, since to
+    explain one bypasses that derivative, and values that have a name (`named`) before those that have none.
     """
     living = grids.live_dims(range(-1, len(equations)))
     numbers = {equation: number for number, equation in enumerate(equations)}
@@ -44,56 +45,30 @@ def default(
         and all((value, dim) in living for dim in grids.dims(value))
     ]
     candidates.sort(key=lambda value: (value in hidden, value not in named))  # stable: newest first among equals
+    for value in candidates:
+        if alone(program, equations, numbers, value, grids):
+            if handed_out(value, grids) and not ends_in_classes(value, equations, grids):
+                return _unmoved(value, {v: e for e in equations for v in e.outputs}, {*candidates} & {*named})
+            break
     for needs_weight, needs_alone in ((True, True), (False, True), (True, False), (False, False)):
         for value in candidates:
-            if needs_weight and not contracted(value, use, grids):
+            if needs_weight and not contracted(value, grids):
                 continue
             if needs_alone and not alone(program, equations, numbers, value, grids):
                 continue
-            return value
+            return _unmoved(value, {v: e for e in equations for v in e.outputs}, {*candidates} & {*named})
     return None
 
 
-def contracted(value: Value, use: Uses, grids: Grids) -> bool:
-    """Condition (c): wherever the channels go, what first sums over them is a product with a weight.
-
-    Statistics over the channels (the mean and variance of a layer normalisation) are not counted.
-    """
-    start = grids.channel_dim(value)
-    if start is None:
-        return False
-    queue, seen, weighted = [(value, start)], {(value, start)}, False
-    while queue:
-        at, dim = queue.pop()
-        for number in use.readers[at]:
-            if number == -1:
-                continue  # handed out beside the class scores, as pooled features are
-            equation = grids.equations[number]
-            if equation.name in ("conv_general_dilated", "dot_general"):
-                verdict = _weight_sums(equation, at, dim, grids)
-                if verdict is False:
-                    return False
-                if verdict:
-                    weighted = True
-                    continue
-            goes = grids.carried(number, at, dim)
-            if any(out.shape[d] != at.shape[dim] and equation.name in ("slice", "split", "gather") for out, d in goes):
-                return False  # not whole
-            new = [step for step in goes if step not in seen]
-            seen.update(new)
-            queue.extend(new)
-    return weighted
-
-
-def _weight_sums(equation: Equation, value: Value, dim: int, grids: Grids) -> bool | None:
-    """Whether a product sums over `dim` of `value` with a weight; None where it does not sum over it."""
-    if equation.name == "conv_general_dilated":
-        if equation.inputs[0] is not value or equation.params["dimension_numbers"].lhs_spec[1] != dim:
-            return None
-        return equation.params["feature_group_count"] == 1 and grids.follow.weighted(equation.inputs[1])
-    contracts = equation.params["dimension_numbers"][0]
-    sides = [i for i, atom in enumerate(equation.inputs) if atom is value and dim in contracts[i]]
-    return all(grids.follow.weighted(equation.inputs[1 - i]) for i in sides) if sides else None
+def _unmoved(value: Value, made_by: Mapping[Value, Equation], named: Collection[Value]) -> Value:
+    """The named value that `value` only rearranges, if the module that does so does nothing else."""
+    equation = made_by[value]
+    while equation.name in ("transpose", "reshape", "squeeze", "copy"):
+        (source,) = equation.values
+        if source not in named or equation.frames[-1:] == made_by[source].frames[len(equation.frames) - 1 :][:1]:
+            break
+        value, equation = source, made_by[source]
+    return value
 
 
 def alone(

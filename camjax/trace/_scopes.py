@@ -139,5 +139,5 @@ def _weights_read(equation: Equation, use: Uses) -> Hashable:
     """What an equation that depends on the input reads of the parameters; nothing for any other equation."""
     if use.dependent.isdisjoint(equation.values):
         return None
-    roots = tuple(use.weights.get(v, frozenset[int]()) for v in equation.values)
-    return (equation.name, roots) if any(roots) else None
+    roots = [(use.weights[v], v.shape) for v in equation.values if use.weights.get(v)]
+    return (equation.name, *roots) if roots else None

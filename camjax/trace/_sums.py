@@ -78,7 +78,7 @@ def _window(follow: Follow, equation: Equation, layout: Layout) -> Layout:
     """Pooling: a dimension that the window spans changes its length; one window over everything is a mean."""
     p, shape = equation.params, equation.outputs[0].shape
     pooled = [i for i, w in enumerate(p["window_dimensions"]) if w > 1]
-    collapsed = all(shape[i] == 1 for i in pooled)
+    collapsed = all(n == 1 for i, n in enumerate(shape) if i in pooled or follow.is_space(layout[i]))
     dims = []
     for i, (dim, n, w) in enumerate(zip(layout, shape, p["window_dimensions"], strict=True)):
         if i in pooled and collapsed:

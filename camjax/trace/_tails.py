@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from jax.extend import core
 
 from camjax.trace._program import Atom, Equation, Program, Value
@@ -90,7 +91,7 @@ class _Finder:
             return self._softmax(e) or self._sigmoid(e)
         if e.name == "exp" and (inner := self._log_softmax(self.back(e.inputs[0])[1])):
             return Tail("softmax", inner.logits)
-        if e.name == "log" and (inner := self.tail(self.back(e.inputs[0], _MOVES | _CLIPS)[1])):
+        if e.name == "log" and (inner := self.tail(self._kept_from_zero(e.inputs[0]))):
             return Tail(f"log-{inner.kind}", inner.logits) if not inner.kind.startswith("log") else None
         return self._log_softmax(atom)
 
@@ -104,8 +105,9 @@ class _Finder:
                 ):
                     continue
                 bottom = inverse.inputs[-1] if inverse.name == "div" else inverse.inputs[0]
-            numerator, total = self.source(top, "exp"), self.source(bottom, "reduce_sum")
-            if numerator and total and self.source(total.inputs[0], "exp") is numerator:
+            numerator, total = self.source(top, "exp"), self.total(bottom)
+            grown = total and self.source(total.inputs[0], "exp")
+            if numerator and grown and grown.inputs[0] is numerator.inputs[0]:
                 return self._found("softmax", self._unshifted(numerator.inputs[0]))
         return None
 
@@ -127,7 +129,7 @@ class _Finder:
         terms = [e.inputs[1]] if subtracted is None or subtracted.name != "add" else list(subtracted.inputs)
         for term in terms:
             log = self.source(term, "log")
-            total = log and self.source(log.inputs[0], "reduce_sum")
+            total = log and self.total(log.inputs[0])
             grown = total and self.source(total.inputs[0], "exp")
             if grown and self._unshifted(grown.inputs[0]) is logits:
                 return self._found("log-softmax", logits)
@@ -139,9 +141,31 @@ class _Finder:
         e = self.of(atom)
         if e is None or e.name != "sub":
             return atom
-        peak = self.back(e.inputs[1], _MOVES | {"max"})[1]
-        peak_of = self.of(peak)
-        return e.inputs[0] if peak_of is not None and peak_of.name == "reduce_max" else atom
+        peak = self.of(self._finite(self.back(e.inputs[1], _MOVES | {"max"})[1]))
+        if peak is None or peak.name != "reduce_max":
+            return atom
+        return e.inputs[0] if self.back(peak.inputs[0])[1] is self.back(e.inputs[0])[1] else atom
+
+    def _finite(self, atom: Atom) -> Atom:
+        """m, where `atom` is m if that is finite, and a number otherwise, as in `jax.nn.logsumexp`."""
+        e = self.of(atom)
+        if e is None or e.name != "select_n":
+            return atom
+        cases = [a for a in e.inputs[1:] if a in self.dependent_on_input]
+        return self.back(cases[0], _MOVES | {"max"})[1] if len(cases) == 1 else atom
+
+    def _kept_from_zero(self, atom: Atom) -> Atom:
+        """p, where `atom` is p clipped, or p plus a small number, so that its logarithm is finite."""
+        atom = self.back(atom, _MOVES | _CLIPS)[1]
+        e = self.of(atom)
+        if e is None or e.name != "add" or not any(isinstance(a, core.Literal) for a in e.inputs):
+            return atom
+        return self.back(e.values[0], _MOVES | _CLIPS)[1]
+
+    def total(self, atom: Atom) -> Equation | None:
+        """The sum over classes that `atom` comes from, its sign apart; a sum over the batch is none."""
+        e = self.of(self.back(atom, _MOVES | {"abs"})[1])
+        return e if e is not None and e.name == "reduce_sum" and 0 not in e.params["axes"] else None
 
     def _found(self, kind: str, logits: Atom) -> Tail | None:
         return Tail(kind, logits) if isinstance(logits, Value) else None
@@ -152,7 +176,7 @@ def _size(value: Value) -> int:
 
 
 def _is(atom: Atom, number: float) -> bool:
-    return isinstance(atom, core.Literal) and bool(atom.val == number)
+    return isinstance(atom, core.Literal) and bool(np.all(atom.val == number))
 
 
 def _power(e: Equation) -> int | None:
