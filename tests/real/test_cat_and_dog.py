@@ -7,8 +7,6 @@ that class alone is tested to say just that, and the maps of the classes' *diffe
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,40 +14,16 @@ import pytest
 import camjax
 from tests import data
 from tests.parity.converted import converted
+from tests.real.boxes import BOXES, peak
 
 pytestmark = pytest.mark.real
 TIGER_CAT, TABBY, BULL_MASTIFF, BOXER = 282, 281, 243, 242
-
-
-class Box(NamedTuple):
-    """A rectangle in the pixels of the 224 x 224 input, bounds included."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def holds(self, row: int, column: int) -> bool:
-        return self.left <= column <= self.right and self.top <= row <= self.bottom
-
-
-# drawn by hand around each animal, cut where the boxes would overlap; both pictures fill the input
-BOXES = {
-    "both.png": {"cat": Box(38, 122, 200, 223), "dog": Box(74, 10, 168, 121)},
-    "cat_dog.jpg": {"cat": Box(22, 122, 223, 223), "dog": Box(66, 12, 183, 121)},
-}
 
 
 def picture(file: str, style: str) -> np.ndarray:
     """A demo picture as a batch of one, NCHW, its shorter side exactly the input's."""
     path = data.data_dir() / "demo" / file
     return data.batch([path], style, "NCHW", resize=224)
-
-
-def peak(heatmap) -> tuple[int, int]:
-    """The row and the column of the maximum of one heatmap."""
-    row, column = np.unravel_index(np.argmax(heatmap), heatmap.shape)
-    return int(row), int(column)
 
 
 @pytest.mark.parametrize("file", BOXES)
@@ -80,9 +54,7 @@ def test_squeezenet_sees_both_animals_in_the_picture():
     network, model = converted("squeezenet1_1")
     explanation = camjax.explain(model, picture("both.png", network.style), camjax.targets.top(2))
     assert explanation.target[0].tolist() == [TIGER_CAT, BULL_MASTIFF]
-    probability = jnp.exp(
-        explanation.score[0] - jnp.logaddexp.reduce(model(picture("both.png", network.style))[0])
-    )
+    probability = jnp.exp(explanation.score[0] - jnp.logaddexp.reduce(model(picture("both.png", network.style))[0]))
     np.testing.assert_allclose(probability, [0.38, 0.35], atol=0.005)
 
 
@@ -93,4 +65,4 @@ def test_squeezenets_map_of_a_class_peaks_where_its_own_class_map_does(target: i
     class_maps = camjax.split(model, x, "classifier.2").features(model.params, x)[0]
     explanation = camjax.explain(model, x, target, method=camjax.HiResCAM(), size=None)
     assert peak(explanation.raw[0]) == peak(class_maps[0, target])
-    assert BOXES["both.png"]["dog"].holds(*(17 * (i + 0.5) for i in peak(class_maps[0, target])))
+    assert BOXES["both.png"]["dog"].holds(*peak(class_maps[0, target]))
