@@ -36,9 +36,7 @@ FIXTURE = Path(__file__).with_name("pytorch_grad_cam.npz")
 PACKAGES = ("grad-cam", "torch", "torchvision", "numpy", "pillow")
 
 
-def raw_maps(
-    method: str, module: torch.nn.Module, layer: str, x: torch.Tensor, labels: list[int]
-) -> np.ndarray:
+def raw_maps(method: str, module: torch.nn.Module, layer: str, x: torch.Tensor, labels: list[int]) -> np.ndarray:
     """The library's coarse maps [N, h, w] for one batch, before it clips, normalises and resizes them."""
     # imported here, so that this file can be read where the library is not installed
     import pytorch_grad_cam

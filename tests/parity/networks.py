@@ -1,12 +1,13 @@
 """The two pretrained networks on which camjax is compared with its peers, as PyTorch modules.
 
-Nothing here imports camjax, so that the script that records a peer's maps builds the very same modules.
+Nothing here needs camjax, so that the script that records a peer's maps builds the very same modules.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,6 @@ from torch import nn
 from torch.nn import functional
 
 from tests import data
-from tests.model_zoo import torchvision
 
 
 class TensorFlowSameConv(nn.Conv2d):
@@ -24,14 +24,25 @@ class TensorFlowSameConv(nn.Conv2d):
         return super().forward(functional.pad(x, (0, 1, 0, 1)))
 
 
+def torchvision_models() -> ModuleType:
+    """torchvision's models; by camjax's way in, which works beside any torch, where camjax is installed."""
+    try:
+        from camjax_torch.zoo import import_torchvision
+    except ImportError:
+        import torchvision
+
+        return torchvision.models
+    return import_torchvision().models
+
+
 def squeezenet() -> nn.Module:
     """torchvision's SqueezeNet 1.1."""
-    return torchvision.models.squeezenet1_1(weights=None)
+    return torchvision_models().squeezenet1_1(weights=None)
 
 
 def mobilenet_tf_same() -> nn.Module:
     """torchvision's MobileNetV2 with TensorFlow's padding, which its weights were trained with."""
-    module = torchvision.models.mobilenet_v2(weights=None)
+    module = torchvision_models().mobilenet_v2(weights=None)
     for child in module.modules():
         if isinstance(child, nn.Conv2d) and child.stride == (2, 2):
             child.__class__ = TensorFlowSameConv
