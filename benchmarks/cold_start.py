@@ -4,8 +4,9 @@
 
 Runs two commands by turns, each in a fresh process, after one unmeasured round that warms the file cache:
 `camjax explain` with the embedded network (starts, loads, compiles, explains, writes the panel), and
-`import torch, pytorch_grad_cam` with the peers' Python (nothing is explained). Wall time and peak memory are
-those of `/usr/bin/time`. Prints a Markdown table and exits with 1 if the claim does not hold in the median.
+`import torch, pytorch_grad_cam` with the peers' Python (nothing is explained). Wall time, processor
+time and peak memory are those of `/usr/bin/time`. Prints a Markdown table and exits with 1 if the claim does
+not hold for the median wall time.
 """
 
 import argparse
@@ -22,7 +23,8 @@ from typing import NamedTuple
 PEERS_IMPORT = "import torch, pytorch_grad_cam"
 PEERS_VERSIONS = (
     "import platform, importlib.metadata as m; "
-    "print(', '.join(f'{p} {m.version(p)}' for p in ('torch', 'grad-cam')) + ', Python ' + platform.python_version())"
+    "names = ('torch', 'grad-cam'); "
+    "print(', '.join(f'{p} {m.version(p)}' for p in names) + ', Python ' + platform.python_version())"
 )
 
 
@@ -30,24 +32,33 @@ class Run(NamedTuple):
     """What `/usr/bin/time` says about one process."""
 
     seconds: float
+    processor: float
     megabytes: float
 
 
 def measure(command: list[str], cwd: str) -> Run:
-    """Runs `command` in a process of its own; raises if it fails."""
+    """Runs `command` in a process of its own; ends with its message if it fails."""
     with tempfile.NamedTemporaryFile("r") as report:
-        timed = ["/usr/bin/time", "--format=%e %M", f"--output={report.name}", *command]
-        subprocess.run(timed, cwd=cwd, check=True, stdout=subprocess.DEVNULL)
-        seconds, kilobytes = report.read().split()
-    return Run(float(seconds), int(kilobytes) / 1024)
+        timed = ["/usr/bin/time", "--format=%e %U %S %M", f"--output={report.name}", *command]
+        done = subprocess.run(timed, cwd=cwd, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed: {done.stderr}")
+        seconds, user, system, kilobytes = map(float, report.read().split())
+    return Run(seconds, user + system, kilobytes / 1024)
 
 
 def row(what: str, versions: str, runs: list[Run]) -> str:
-    """One line of the table: median (fastest to slowest) seconds, median peak memory."""
-    seconds = [run.seconds for run in runs]
-    memory = statistics.median(run.megabytes for run in runs)
-    median = statistics.median(seconds)
-    return f"| {what} | {versions} | {median:.2f} s ({min(seconds):.2f} to {max(seconds):.2f}) | {memory:.0f} MB |"
+    """One line of the table: medians, and the fastest and the slowest run."""
+    wall, processor, memory = (statistics.median(column) for column in zip(*runs, strict=True))
+    fastest, slowest = min(run.seconds for run in runs), max(run.seconds for run in runs)
+    cells = (
+        what,
+        versions,
+        f"{wall:.2f} s ({fastest:.2f} to {slowest:.2f})",
+        f"{processor:.2f} s",
+        f"{memory:.0f} MB",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def processor() -> str:
@@ -78,12 +89,10 @@ def main() -> int:
 
     names = ("camjax", "jax")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    peers_versions = subprocess.run(
-        [peers, "-c", PEERS_VERSIONS], check=True, capture_output=True, text=True
-    ).stdout
+    peers_versions = subprocess.run([peers, "-c", PEERS_VERSIONS], check=True, capture_output=True, text=True).stdout
     print(f"Median of {options.repetitions} (fastest to slowest), {os.cpu_count()} cores of {processor()}:\n")
-    print("| | versions | wall time | peak memory |")
-    print("|---|---|---|---|")
+    print("| | versions | wall time | processor time | peak memory |")
+    print("|---|---|---|---|---|")
     print(
         row(
             "`camjax explain`: start, compile, explain, write the picture",
