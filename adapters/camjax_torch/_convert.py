@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
@@ -56,7 +55,7 @@ def from_torch(
         >>> _ = torch.manual_seed(0)
         >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten())
         >>> model = from_torch(module, torch.zeros(1, 3, 5, 5))
-        >>> model(jnp.zeros((4, 3, 5, 5))).shape, model.params["0.weight"].shape
+        >>> model(jax.numpy.zeros((4, 3, 5, 5))).shape, model.params["0.weight"].shape
         ((4, 72), (3, 3, 3, 8))
     """
     if not isinstance(module, torch.nn.Module):
@@ -82,7 +81,7 @@ def from_exported(
 
     Example:
         >>> exported = torch.export.export(torch.nn.ReLU(), (torch.zeros(2, 3),))
-        >>> from_exported(exported)(jnp.ones((2, 3))).shape
+        >>> from_exported(exported)(jax.numpy.ones((2, 3))).shape
         (2, 3)
     """
     exported = lower(exported)
@@ -148,8 +147,10 @@ def _array(tensor: torch.Tensor, order: tuple[int, ...] | None) -> Array:
     tensor = tensor.contiguous()
     dtype = jax_dtype(tensor.dtype)
     if tensor.dtype is torch.bfloat16:  # which NumPy has from JAX, not from torch
-        return jnp.array(tensor.view(torch.int16).numpy().view(dtype))
-    return jnp.array(tensor.numpy().astype(dtype))
+        array = tensor.view(torch.int16).numpy().view(dtype).copy()
+    else:
+        array = tensor.numpy().astype(dtype)
+    return jax.device_put(array)  # the copy's own memory; jnp.array would compile a program for each shape
 
 
 def _refuse_64_bits(what: str) -> None:

@@ -90,7 +90,8 @@ def load() -> dict[str, Any]:
             entry = params
             for name in parents:
                 entry = entry.setdefault(name, {})
-            entry[leaf] = jnp.asarray(stored[path].astype(np.float32))  # on the device each shape would be compiled
+            # device_put only: asarray, and a cast on the device, would compile a program for each shape
+            entry[leaf] = jax.device_put(stored[path].astype(np.float32))
     return params
 
 
