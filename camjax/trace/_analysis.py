@@ -42,7 +42,8 @@ def analyse(closed: Any, n_params: int, peel: Mapping[tuple[int, ...], int]) -> 
     equations = live(program.equations, program.outputs)
     use = uses(program, equations)
     grids = Grids(program, equations, use)
-    named = places(equations, use)
+    maps = {value for value in grids.layouts if grids.pure(value) and grids.axes(value) is not None}
+    named = places(equations, use, maps)
     hidden = frozenset(v for e in equations for v in e.outputs if hidden_in(program, e, v))
     chosen = None
     if grids.known:

@@ -44,6 +44,8 @@ class Cut:
         self._features: list[Equation] = live(program.equations, [value, *self._rest])
         dependent = reached(self._features, program.inputs)  # all else has no batch axis
         self._rest_axes = [0 if v in dependent else None for v in self._rest]
+        dependent = dependent | reached(self._head, dependent)
+        self._out_axes = [0 if isinstance(atom, Value) and atom in dependent else None for atom in program.outputs]
 
     @property
     def passes(self) -> tuple[int, int]:
@@ -68,7 +70,8 @@ class Cut:
             leaves = jax.tree.leaves(self._head_of_one(params, a[None] if self._leading else a, r))
             return [leaf[0] if b else leaf for leaf, b in zip(leaves, self._batched, strict=True)]
 
-        return jax.tree.unflatten(self._out_tree, jax.vmap(one, in_axes=(0, self._rest_axes))(A, rest))
+        heads = jax.vmap(one, in_axes=(0, self._rest_axes), out_axes=self._out_axes)
+        return jax.tree.unflatten(self._out_tree, heads(A, rest))
 
     @property
     def _leading(self) -> bool:

@@ -39,6 +39,7 @@ def default(
         for value in reversed(equation.outputs)
         if value in use.dependent
         and is_float(value)
+        and not equation.folded  # that is the layer of another iteration, which has a name there
         and grids.axes(value) is not None
         and grids.channel_dim(value) is not None
         and grids.pure(value)
@@ -63,7 +64,7 @@ def default(
 def _unmoved(value: Value, made_by: Mapping[Value, Equation], named: Collection[Value]) -> Value:
     """The named value that `value` only rearranges, if the module that does so does nothing else."""
     equation = made_by[value]
-    while equation.name in ("transpose", "reshape", "squeeze", "copy"):
+    while equation.name in ("transpose", "reshape", "squeeze", "copy", "slice"):
         (source,) = equation.values
         if source not in named or equation.frames[-1:] == made_by[source].frames[len(equation.frames) - 1 :][:1]:
             break

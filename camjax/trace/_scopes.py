@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import NamedTuple
 
 from camjax.trace._program import Atom, Equation, Frame, Iteration, Program, Value, is_float, reached
@@ -54,17 +54,19 @@ class Place:
     trunk: bool = False
 
 
-def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
+def places(equations: Sequence[Equation], use: Uses, maps: Collection[Value] = ()) -> list[Place]:
     """Every name of every value that leaves a scope, in the order in which the values are computed.
 
     A value that leaves call 1 of the scope `block` is `block#1`, or `block` where there is one call only;
     several values that leave one call are `block:0`, `block:1`. A value that is made after `block`, in a
-    part of the parent that belongs to no scope of its own, is `after:block`.
+    part of the parent that belongs to no scope of its own, is `after:block`; where such a part only hands on
+    what it has pooled or flattened, that is the last of `maps` in it, which can be explained.
     """
     calls = _calls(equations, use)
     last_call = {path: max(n for p, n, _ in row if p == path) for row in calls for path, _, _ in row}
     members: dict[Hashable, list[int]] = defaultdict(list)
     titles: dict[Hashable, tuple[str, tuple[Iteration, ...]]] = {}
+    between: set[Hashable] = set()
     last_inside: dict[Hashable, Hashable] = {}  # for a scope's call, its inner call that ended last
     for number, row in enumerate(calls):
         for path, call, iterations in row:
@@ -82,6 +84,7 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
             key = ("after", scope, owner, iterations)
             members[key].append(number)
             titles[key] = (f"after:{titles[scope][0]}", iterations)
+            between.add(key)
     found = []
     first = next((n for n, equation in enumerate(equations) if _weights_read(equation, use)), None)
     for key, numbers in members.items():
@@ -92,6 +95,9 @@ def places(equations: Sequence[Equation], use: Uses) -> list[Place]:
             for value in equations[number].outputs
             if value in use.dependent and is_float(value) and not inside.issuperset(use.readers[value])
         ]
+        if key in between and not any(value in maps for value in leaving):
+            inner = [value for number in numbers for value in equations[number].outputs if value in maps]
+            leaving = inner[-1:] or leaving
         title, iterations = titles[key]
         suffix = "".join(f"[{i.at}]" for i in iterations)
         for i, value in enumerate(leaving):

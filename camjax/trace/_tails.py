@@ -151,7 +151,7 @@ class _Finder:
         e = self.of(atom)
         if e is None or e.name != "select_n":
             return atom
-        cases = [a for a in e.inputs[1:] if a in self.dependent_on_input]
+        cases = [a for a in e.inputs[1:] if isinstance(a, Value) and a in self.dependent_on_input]
         return self.back(cases[0], _MOVES | {"max"})[1] if len(cases) == 1 else atom
 
     def _kept_from_zero(self, atom: Atom) -> Atom:

@@ -81,6 +81,12 @@ def _trace(model: Model, x: Any) -> Traced:
                 "in a reshape; use x.shape[0] there."
             )
         batched.append(a.shape != b.shape)
+    if not any(batched):
+        shapes = ", ".join(str(a.shape) for a in jax.tree.leaves(one))
+        raise ValueError(
+            f"model: no output has a batch axis: the shapes are {shapes} for a batch of 1 and for a batch of 2. "
+            "apply must return outputs with the batch axis first, as many examples as x has."
+        )
     paths = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(x)]
     return Traced(closed, len(jax.tree.leaves(params)), jax.tree.structure(one), batched, paths)
 
