@@ -69,7 +69,7 @@ def explainer(
         >>> jax.jit(f)(model, jnp.ones((5, 8, 8, 1)), jnp.array([[0, 1]])).raw.shape
         (5, 2, 8, 8)
     """
-    x, _ = _validate.check_input(x)
+    x, _ = _validate.check_input(x, shapes=True)
     _validate.check_method(method)
     options = Options.checked(size, normalize, upsampling, scores, chunk)
     cut = split(model, x, layer, axes=axes, scores=scores)

@@ -37,7 +37,7 @@ def layers(model: Model, x: Any) -> Layers:
         >>> camjax.layers(model, jnp.ones((1, 8, 8, 1))).default.name
         'conv'
     """
-    return _traced(model, _validate.check_input(x)[0]).layers
+    return _traced(model, _validate.check_input(x, shapes=True)[0]).layers
 
 
 def split(
@@ -80,7 +80,7 @@ def split(
             f"layer: got {layer!r}, expected a layer's name (camjax.layers lists them), a camjax.Split, or None for "
             "the default layer."
         )
-    return _traced(model, _validate.check_input(x)[0]).split(layer, axes=axes, scores=scores)
+    return _traced(model, _validate.check_input(x, shapes=True)[0]).split(layer, axes=axes, scores=scores)
 
 
 def better_layer(model: Model, x: Any, cut: Split) -> str | None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Int
 
 
-def check_input(x: Any) -> tuple[Any, int]:
-    """The input with every leaf a jax array (or a `jax.ShapeDtypeStruct`), and its batch size.
+def check_input(x: Any, shapes: bool = False) -> tuple[Any, int]:
+    """The input with every leaf a jax array (with `shapes` also `jax.ShapeDtypeStruct`), and its batch size.
 
     Raises:
         ValueError: for leaves that are not arrays, have no batch axis or disagree on it, and for an empty batch.
@@ -32,7 +32,8 @@ def check_input(x: Any) -> tuple[Any, int]:
             "x: the input has no arrays; expected an array, or a pytree of arrays, with the batch axis first."
         )
     for path, leaf in leaves:
-        if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+        abstract = isinstance(leaf, jax.ShapeDtypeStruct) and not shapes
+        if abstract or not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
             raise ValueError(
                 f"x{jax.tree_util.keystr(path)}: expected an array with the batch axis first, got "
                 f"{type(leaf).__name__}; convert it with jnp.asarray."

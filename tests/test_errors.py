@@ -49,6 +49,10 @@ def test_options(model, x, options, message):
 INPUTS = {
     "an empty batch": (jnp.zeros((0, 6, 6, 2)), r"x: the batch is empty \(its first axis has length 0\)"),
     "a list": ([1.0, 2.0], r"x\[0\]: expected an array with the batch axis first, got float; convert it"),
+    "only a shape": (
+        jax.ShapeDtypeStruct((3, 6, 6, 2), jnp.float32),
+        r"x: expected an array with the batch axis first, got ShapeDtypeStruct",
+    ),
     "nothing": ({}, r"x: the input has no arrays"),
     "a scalar": ({"a": jnp.zeros(())}, r"x\['a'\]: expected the batch axis first, got a scalar"),
     "different batches": (
