@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -86,6 +88,16 @@ def test_the_python_and_jax_versions_are_those_of_the_package():
     assert 'requires-python = ">=3.11"' in pyproject
     assert '"jax>=0.10"' in pyproject
     assert "Python 3.11 or newer; JAX 0.10 or newer." in README.read_text(encoding="utf-8")
+
+
+def test_the_picture_is_what_the_first_command_writes(tmp_path: Path):
+    image = pytest.importorskip("PIL.Image")
+    subprocess.run([sys.executable, "-m", "camjax", "explain", "--out", str(tmp_path)], check=True)
+    (panel,) = tmp_path.iterdir()
+    with image.open(panel) as written, image.open(README.parent / "docs" / "explain.png") as shown:
+        assert written.size == shown.size
+        difference = np.abs(np.asarray(written, int) - np.asarray(shown, int))
+    assert difference.mean() < 1
 
 
 def test_the_pictures_exist():
