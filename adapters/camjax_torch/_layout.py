@@ -6,6 +6,8 @@ out].
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch.fx import Graph, Node
 
 from camjax_torch.ops._table import name_of
@@ -27,7 +29,8 @@ def kernel_order(node: Node) -> tuple[int, ...] | None:
     name = name_of(node.target)
     if name != "convolution.default":
         return KERNEL.get(name)
-    axes, transposed = len(node.args[3]), node.args[6]  # pyright: ignore[reportArgumentType] fx types arguments loosely
+    arguments: Any = node.args
+    axes, transposed = len(arguments[3]), arguments[6]
     space = tuple(range(2, 2 + axes))
     return (*space, 0, 1) if transposed else (*space, 1, 0)
 
@@ -35,7 +38,7 @@ def kernel_order(node: Node) -> tuple[int, ...] | None:
 def transposes(node: Node) -> bool:
     """Whether the node is the transpose in which torch's decomposition of a linear layer wraps its weight."""
     name = name_of(node.target)
-    return name == "t.default" or (name == "permute.default" and list(node.args[1]) == [1, 0])  # pyright: ignore
+    return name == "t.default" or (name == "permute.default" and node.args[1] == [1, 0])
 
 
 def stored_orders(graph: Graph) -> dict[Node, tuple[int, ...]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 if TYPE_CHECKING:
@@ -19,6 +20,28 @@ class Ref:
     """An argument that is the value of an earlier step, a parameter or an input, by name."""
 
     name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """An input array: its name in the steps, and its shape, with None for an axis of any length."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+    def checked(self, value: Any) -> Array:
+        """The value as an array, if it has the shape: torch has put the lengths of the other axes into the graph."""
+        array = jnp.asarray(value)
+        fits = len(array.shape) == len(self.shape) and all(
+            own in (None, got) for own, got in zip(self.shape, array.shape, strict=True)
+        )
+        if not fits:
+            expected = ", ".join("any" if size is None else str(size) for size in self.shape)
+            raise ValueError(
+                f"x: the module was converted for inputs of shape [{expected}] (batch first, in torch's layout), got "
+                f"{array.shape}; pass that shape, or convert again with an example of the other."
+            )
+        return array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,25 +71,25 @@ class Step:
 class Program:
     """`program(params, x)` evaluates the steps. It holds no weights, and is equal to itself alone.
 
-    `inputs`: the structure of `x`, with the name of each input in its place; `outputs`: a tree of `Ref`s
-    and constants.
+    `parameters`: (name in the steps, name in `params`); `inputs`: the structure of `x`, with an `Input` for each
+    array; `outputs`: a tree of `Ref`s and constants.
     """
 
     steps: tuple[Step, ...]
-    parameters: tuple[str, ...]
+    parameters: tuple[tuple[str, str], ...]
     inputs: Any
     outputs: Any
 
     def __call__(self, params: Mapping[str, Array], x: Any) -> Any:
         """The module's outputs."""
-        names, structure = jax.tree.flatten(self.inputs)
+        inputs, structure = jax.tree.flatten(self.inputs)
         if jax.tree.structure(x) != structure:
             raise ValueError(
                 f"x: the module was converted with an example of the structure {structure}, got "
                 f"{jax.tree.structure(x)}; pass the same structure."
             )
-        values: dict[str, Any] = {name: params[name] for name in self.parameters}
-        values.update(zip(names, jax.tree.leaves(x), strict=True))
+        values: dict[str, Any] = {name: params[key] for name, key in self.parameters}
+        values.update({i.name: i.checked(leaf) for i, leaf in zip(inputs, jax.tree.leaves(x), strict=True)})
         # inside, torch's promotion rules hold, whatever the caller asked of his own code
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
             for step in self.steps:

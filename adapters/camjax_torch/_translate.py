@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
@@ -12,10 +13,13 @@ from torch.fx import Node
 from camjax_torch._alias import in_place_writes
 from camjax_torch._export import IGNORED, as_input
 from camjax_torch._layout import kernel_order, stored_orders, transposes
-from camjax_torch._program import Program, Ref, Step, Turned
+from camjax_torch._program import Input, Program, Ref, Step, Turned
 from camjax_torch._scopes import computes_nothing, scopes_of
-from camjax_torch.ops import TABLE, name_of
+from camjax_torch.ops import TABLE, is_in_place, name_of
 from camjax_torch.ops.shape import identity
+
+if TYPE_CHECKING:
+    from jaxtyping import Array
 
 
 def translate(exported: ExportedProgram) -> Program:
@@ -26,20 +30,22 @@ def translate(exported: ExportedProgram) -> Program:
         raise NotImplementedError("from_torch: torch left a write through a view in the graph, which has no pure form.")
     specs = {spec.arg.name: spec for spec in exported.graph_signature.input_specs}
     stored, silent = stored_orders(graph), computes_nothing(graph)
-    names: dict[Node, str] = {}
-    steps, parameters = [], []
+    names = {node: same[node].name for node in graph.nodes}
+    steps, parameters, inputs = [], [], []
     for node in graph.nodes:
         if node.op == "placeholder":
-            spec = specs[node.name]
-            own = spec.kind is InputKind.USER_INPUT
-            names[node] = node.name if own else str(spec.target)
-            if not own and node.users:
-                parameters.append(names[node])
+            if specs[node.name].kind is InputKind.USER_INPUT:
+                inputs.append(Input(node.name, _free_axes(node)))
+            elif node.users:
+                parameters.append((node.name, str(specs[node.name].target)))
         elif node.op == "call_function" and name_of(node.target) not in IGNORED:
-            names[node] = node.name if same[node] is node else names[same[node]]
             steps.append(_step(node, names, stored, marker=node in silent))
-    inputs = as_input(exported, list(exported.graph_signature.user_inputs))
-    return Program(tuple(steps), tuple(parameters), inputs, _outputs(exported, names))
+    return Program(tuple(steps), tuple(parameters), as_input(exported, inputs), _outputs(exported, names))
+
+
+def _free_axes(node: Node) -> tuple[int | None, ...]:
+    """The shape of an input, None for the axes that the export left free."""
+    return tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape)
 
 
 def _step(node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int, ...]], marker: bool) -> Step:
@@ -47,11 +53,18 @@ def _step(node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int
     # what is not in the table is Python's arithmetic on axis lengths
     operation: Any = TABLE.get(name_of(node.target), node.target)
     order = kernel_order(node)
+    if is_in_place(node.target):
+        operation = functools.partial(_keep_dtype, operation)
     if order is not None and node.args[1] not in stored:
         args[1] = Turned(args[1].name, order)
     if transposes(node) and node.args[0] in stored:
         operation, args = identity, args[:1]
     return Step(names[node], operation, tuple(args), kwargs, scopes_of(node), marker)
+
+
+def _keep_dtype(operation: Callable[..., Array], x: Array, *args: Any, **kwargs: Any) -> Array:
+    """What an in-place operation leaves in x: its values, in the dtype of x."""
+    return operation(x, *args, **kwargs).astype(x.dtype)
 
 
 def _named(argument: Any, names: Mapping[Node, str]) -> Any:
@@ -67,10 +80,10 @@ def _named(argument: Any, names: Mapping[Node, str]) -> Any:
 
 def _outputs(exported: ExportedProgram, names: Mapping[Node, str]) -> Any:
     """The tree of the module's outputs; mappings of any kind become dicts."""
-    output = exported.graph.output_node()
+    values: Any = exported.graph.output_node().args[0]
     leaves = [
-        _named(argument, names)
-        for argument, spec in zip(output.args[0], exported.graph_signature.output_specs, strict=True)  # pyright: ignore
+        _named(value, names)
+        for value, spec in zip(values, exported.graph_signature.output_specs, strict=True)
         if spec.kind is OutputKind.USER_OUTPUT
     ]
     structure = exported.call_spec.out_spec

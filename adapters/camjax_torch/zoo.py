@@ -31,7 +31,9 @@ class Entry:
     describe: Callable[[torch.nn.Module], tuple[camjax.Preprocess, tuple[str, ...] | None]]
 
 
-def build(spec: str, weights: str | Path | None = None, pretrained: bool = False) -> camjax.Model:
+def build(
+    spec: str, weights: str | Path | None = None, pretrained: bool = False, size: tuple[int, int] | None = None
+) -> camjax.Model:
     """A network of torchvision or timm as a camjax model, with its own preprocessing and class names.
 
     Args:
@@ -39,6 +41,7 @@ def build(spec: str, weights: str | Path | None = None, pretrained: bool = False
             timm's).
         weights: a file of weights, as for `camjax_torch.load`; without one the weights are random.
         pretrained: the zoo's own weights, which the zoo downloads.
+        size: height and width of the input, where they are not to be the zoo's own.
 
     Raises:
         ValueError: no such architecture (the closest names are listed), or weights that do not fit it.
@@ -49,9 +52,9 @@ def build(spec: str, weights: str | Path | None = None, pretrained: bool = False
         raise ValueError("build: weights and pretrained=True exclude each other; give a file, or let the zoo download.")
     found = entry(spec)
     if weights is None:
-        return convert(found, pretrained=pretrained)
+        return convert(found, pretrained=pretrained, size=size)
     path = _checkpoint.existing_file(weights)
-    return convert(found, state=_checkpoint.read_state_dict(path), origin=str(path))
+    return convert(found, state=_checkpoint.read_state_dict(path), origin=str(path), size=size)
 
 
 def convert(
@@ -60,6 +63,7 @@ def convert(
     state: _checkpoint.StateDict | None = None,
     origin: str = "",
     pretrained: bool = False,
+    size: tuple[int, int] | None = None,
     example: Any = None,
     labels: Sequence[str] | None = None,
     preprocess: camjax.Preprocess | None = None,
@@ -72,6 +76,8 @@ def convert(
         load_weights(module, state, origin)
     own_preprocess, own_labels = found.describe(module)
     preprocess = preprocess or own_preprocess
+    if size is not None:
+        preprocess = dataclasses.replace(preprocess, size=size)
     if example is None:
         example = torch.zeros(2, len(preprocess.mean), *preprocess.size)
     model = from_torch(module, example, labels=labels, preprocess=preprocess)

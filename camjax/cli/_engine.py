@@ -49,7 +49,7 @@ class Engine:
             raise UsageError(f"--method: got {question.method!r}, expected one of {', '.join(METHODS)}.")
         if question.scores not in ("logits", "outputs"):
             raise UsageError(f"--scores: got {question.scores!r}, expected logits or outputs.")
-        model = _models.build(question.spec, question.weights)
+        model = _models.build(question.spec, question.weights, size=_prepare.size(question.prepare))
         self.preprocess = _prepare.resolve(model, question.spec, question.prepare)
         example = jax.ShapeDtypeStruct(_prepare.shape(self.preprocess), np.float32)
         self._split = camjax.split(model, example, question.layer, scores=question.scores)

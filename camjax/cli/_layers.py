@@ -17,6 +17,6 @@ def table(spec: str, weights: Path | None, overrides: _prepare.Overrides) -> str
     Raises:
         UsageError, ValueError, ImportError: when there is no such model, or it does not take the input.
     """
-    model = _models.build(spec, weights, trained=False)
+    model = _models.build(spec, weights, trained=False, size=_prepare.size(overrides))
     preprocess = _prepare.resolve(model, spec, overrides)
     return str(camjax.layers(model, jax.ShapeDtypeStruct(_prepare.shape(preprocess), np.float32)))

@@ -21,8 +21,10 @@ KINDS = "testbed, torchvision:NAME, timm:NAME, torch:FILE.pt2, python:MODULE:FUN
 IMAGENET_CLASSES = 1000
 
 
-def build(spec: str, weights: Path | None, *, trained: bool = True) -> Model:
+def build(spec: str, weights: Path | None, *, trained: bool = True, size: tuple[int, int] | None = None) -> Model:
     """The model that a SPEC stands for.
+
+    A network of a zoo is made for inputs of `size` (height, width) where one is given.
 
     Without a file of weights, a network of a zoo gets the zoo's own, which the zoo downloads; or random
     ones, where `trained` is False because only the network's structure matters.
@@ -43,7 +45,7 @@ def build(spec: str, weights: Path | None, *, trained: bool = True) -> Model:
     if kind in ("torchvision", "timm", "torch", "python") and not name:
         raise UsageError(f"--model: {spec!r} says no name after {kind!r}; expected one of {KINDS}.")
     if kind in ("torchvision", "timm"):
-        return _zoo(spec, weights, trained and weights is None)
+        return _zoo(spec, weights, trained and weights is None, size)
     if kind == "torch":
         return _exported(Path(name), weights)
     if kind == "python":
@@ -74,11 +76,11 @@ def named(model: Model, classes: int) -> tuple[Model, str]:
     return dataclasses.replace(model, labels=tuple(weights.meta["categories"])), ""
 
 
-def _zoo(spec: str, weights: Path | None, pretrained: bool) -> Model:
+def _zoo(spec: str, weights: Path | None, pretrained: bool, size: tuple[int, int] | None) -> Model:
     _need_torch(spec)
     from camjax_torch import zoo
 
-    return zoo.build(spec, weights=weights, pretrained=pretrained)
+    return zoo.build(spec, weights=weights, pretrained=pretrained, size=size)
 
 
 def _exported(path: Path, weights: Path | None) -> Model:

@@ -35,8 +35,8 @@ def resolve(model: Model, spec: str, overrides: Overrides) -> Preprocess:
     from camjax import Preprocess
 
     changes: dict[str, object] = {}
-    if overrides.size is not None:
-        changes["size"] = _size(overrides.size)
+    if (asked := size(overrides)) is not None:
+        changes["size"] = asked
     if overrides.resize is not None:
         changes["resize"] = None if overrides.resize.lower() == "none" else _whole("--resize", overrides.resize)
     for name in ("mean", "std"):
@@ -84,7 +84,15 @@ def describe_size(spec: Preprocess) -> str:
     return f"{spec.size[0]}x{spec.size[1]}"
 
 
-def _size(text: str) -> tuple[int, int]:
+def size(overrides: Overrides) -> tuple[int, int] | None:
+    """Height and width that `--size` asks for, if it is given.
+
+    Raises:
+        UsageError: for a size that cannot be read.
+    """
+    if overrides.size is None:
+        return None
+    text = overrides.size
     sides = [_whole("--size", side) for side in text.lower().split("x")]
     if len(sides) > 2:
         raise UsageError(f"--size: got {text!r}, expected N or HEIGHTxWIDTH, for example 224 or 224x320.")

@@ -1,13 +1,14 @@
 """ATen operations as JAX functions, by kind."""
 
 from camjax_torch.ops import convolution, elementwise, linalg, normalisation, resize, shape
-from camjax_torch.ops._table import IDENTITIES, TABLE, name_of
+from camjax_torch.ops._table import IDENTITIES, TABLE, is_in_place, name_of
 
 __all__ = [
     "IDENTITIES",
     "TABLE",
     "convolution",
     "elementwise",
+    "is_in_place",
     "linalg",
     "name_of",
     "normalisation",

@@ -41,7 +41,9 @@ def name_of(target: Any) -> str:
     if not text.startswith("aten."):
         return text
     packet, _, overload = text.removeprefix("aten.").partition(".")
-    return f"{packet.removesuffix('_')}.{overload}"
+    if not packet.endswith("__"):  # Python's operators, `__and__`
+        packet = packet.removesuffix("_")
+    return f"{packet}.{overload}"
 
 
 def is_in_place(target: Any) -> bool:

@@ -231,6 +231,37 @@ def test_several_inputs_and_outputs_keep_their_structure():
         model(as_jax())
 
 
+def test_an_input_of_another_shape_is_refused_in_words():
+    model = camjax_torch.from_torch(network(), X)
+    with pytest.raises(ValueError, match=r"inputs of shape \[any, 3, 8, 8\] .*torch's layout\), got \(2, 8, 8, 3\)"):
+        model(jnp.zeros((2, 8, 8, 3)))
+    with pytest.raises(ValueError, match=r"got \(3, 8, 8\); pass that shape, or convert again with an example"):
+        model(jnp.zeros((3, 8, 8)))
+
+
+def test_an_input_may_bear_the_name_of_a_parameter():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.x = nn.Parameter(torch.tensor(2.0))
+            self.mul = nn.Parameter(torch.tensor(3.0))
+
+        def forward(self, x):
+            return x * self.x + self.mul
+
+    check(Named())
+
+
+def test_an_in_place_operation_keeps_the_dtype_of_what_it_writes():
+    class Narrow(nn.Module):
+        def forward(self, x):
+            half = x.half()
+            half.add_(x)
+            return half
+
+    assert check(Narrow())(as_jax()).dtype == jnp.float16
+
+
 def test_bfloat16_stays_bfloat16():
     module = network().bfloat16().eval()
     x = X.bfloat16()

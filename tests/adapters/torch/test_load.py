@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 import camjax_torch
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 import camjax
+from tests.adapters.torch.scopes import scope_paths
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
 X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -113,6 +115,12 @@ def test_a_whole_program(tmp_path: Path, trained: nn.Module):
     check(model, trained)
     assert model.labels == ("a", "b", "c", "d", "e")
     assert model.params["conv.weight"].shape == (3, 3, 3, 4)
+    assert scope_paths(jax.make_jaxpr(model.apply)(model.params, jnp.asarray(X.numpy())).jaxpr) == {
+        "conv",
+        "bn",
+        "flat",
+        "fc",
+    }
     with pytest.raises(ValueError, match=r"program\.pt2 is a whole program and needs no architecture"):
         camjax_torch.load(path, arch="resnet18")
 

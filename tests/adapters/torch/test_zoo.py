@@ -48,6 +48,13 @@ def test_weights_from_a_file(tmp_path: Path):
     assert model.labels is not None
 
 
+def test_another_input_size():
+    model = zoo.build("torchvision:squeezenet1_1", size=(64, 96))
+    assert model.preprocess is not None
+    assert model.preprocess.size == (64, 96)
+    assert model(jnp.zeros((1, 3, 64, 96))).shape == (1, 1000)
+
+
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
