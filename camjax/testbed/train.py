@@ -23,7 +23,7 @@ from camjax.testbed._scenes import Scenes, scenes
 from camjax.testbed._shapes import CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import optax
     from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
@@ -184,15 +184,16 @@ def save(params: Any, file: Path) -> None:
     np.savez_compressed(file, allow_pickle=False, **flat)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m camjax.testbed.train", description=__doc__)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name(_network.WEIGHTS))
-    options = parser.parse_args()
+    parser.add_argument("--steps", type=int, help="stop after so many batches")
+    options = parser.parse_args(arguments)
     if importlib.util.find_spec("optax") is None:
         parser.error("the training needs optax, which is not installed; pip install optax.")
-    save(train(options.seed, log=functools.partial(print, flush=True)), options.out)
+    save(train(options.seed, options.steps, log=functools.partial(print, flush=True)), options.out)
     print(f"wrote {options.out} ({options.out.stat().st_size / 1e3:.0f} kB)")
 
 

@@ -12,12 +12,25 @@ def same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def test_a_few_steps_are_the_same_every_time(monkeypatch):
+def test_a_few_steps_are_the_same_every_time(monkeypatch, tmp_path, capsys):
+    """Once as a function, once from the command line."""
     monkeypatch.setattr(train, "_BULK", 64)
     monkeypatch.setattr(train, "_FOLD", 64)
-    runs = [train.train(seed=5, steps=3) for _ in range(2)]
-    same(*runs)
-    assert np.any(runs[0]["stage1"]["block0"]["conv2"]["kernel"])  # zero before the first step, by its scale
+    params = train.train(seed=5, steps=3)
+    assert np.any(params["stage1"]["block0"]["conv2"]["kernel"])  # zero before the first step, by its scale
+    file = tmp_path / "weights.npz"
+    train.main(["--seed", "5", "--steps", "3", "--out", str(file)])
+    assert f"wrote {file}" in capsys.readouterr().out
+    train.save(params, tmp_path / "again.npz")
+    with np.load(file) as one, np.load(tmp_path / "again.npz") as two:
+        same(dict(one), dict(two))
+
+
+def test_the_training_says_when_optax_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        train.main([])
+    assert "the training needs optax, which is not installed; pip install optax." in capsys.readouterr().err
 
 
 def test_the_seed_decides_where_the_training_starts():
