@@ -74,6 +74,4 @@ class Model:
         return self.apply(self.params, x)
 
 
-jax.tree_util.register_dataclass(
-    Model, data_fields=["params"], meta_fields=["apply", "labels", "preprocess"]
-)
+jax.tree_util.register_dataclass(Model, data_fields=["params"], meta_fields=["apply", "labels", "preprocess"])
