@@ -96,7 +96,7 @@ def test_without_a_file_the_zoo_is_asked_for_its_own_weights(camjax, monkeypatch
 
     asked = {}
     monkeypatch.setattr(zoo, "build", lambda spec, **options: asked.update(spec=spec, **options) or unreachable())
-    result = camjax("explain", "photos/a.png", model=FIRST + "squeezenet1_1")
+    result = camjax("explain", "photos/a.png", "--size", "64x96", model=FIRST + "squeezenet1_1")
     assert result.code == 2
     assert "cannot be downloaded" in result.err
-    assert asked == {"spec": FIRST + "squeezenet1_1", "weights": None, "pretrained": True}
+    assert asked == {"spec": FIRST + "squeezenet1_1", "weights": None, "pretrained": True, "size": (64, 96)}
