@@ -42,8 +42,8 @@ def _convolution(follow: Follow, equation: Equation, layouts: Sequence[Layout | 
 def _dot(follow: Follow, equation: Equation, layouts: Sequence[Layout | None]) -> list[Layout]:
     """Batch dimensions, then the left operand's free ones, then the right's.
 
-    A weight's free dimension is a channel axis; a matrix of mere numbers (an interpolation) keeps the axis
-    that it contracts.
+    A weight's free dimension is a channel axis; a matrix of mere numbers that changes the length (an
+    interpolation) keeps the axis that it contracts. A square one may mirror, or be a Fourier transform.
     """
     (shape,) = (v.shape for v in equation.outputs)
     contracts, batches = equation.params["dimension_numbers"]
@@ -65,7 +65,8 @@ def _dot(follow: Follow, equation: Equation, layouts: Sequence[Layout | None]) -
             else:
                 contracted = [theirs[c] for c in contracts[other]] if theirs is not None else []
                 single = contracted[0] if len(contracted) == len(free) == 1 else None
-                kept = lay.resized(single, n) if single and follow.rank(single) != lay.CHANNEL else None
+                resizes = single is not None and single.size != n and follow.rank(single) != lay.CHANNEL
+                kept = lay.resized(single, n) if single is not None and resizes else None
                 dims.append(kept or follow.fresh.dim(n))
     return [tuple(dims)]
 

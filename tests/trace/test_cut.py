@@ -78,6 +78,12 @@ def test_the_head_of_the_features_is_the_model_for_every_layer(apply, params, ba
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("apply", "params"), MODELS)
+def test_no_two_layers_share_a_name(apply, params):
+    names = [name for layer in trace(apply, params, X).layers for name in (layer.name, *layer.aliases)]
+    assert len(names) == len(set(names))
+
+
 def equations(f, *args):
     return [e.primitive.name for e in jax.make_jaxpr(f)(*args).jaxpr.eqns]
 

@@ -2,7 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tests.trace.nets import conv, kernel, trace
 
@@ -194,6 +196,10 @@ def test_repeated_pixels_are_a_finer_grid_once_a_convolution_has_seen_them():
     assert axes_of(change, kernel(3, 3, 4, 6)) == ((16, 32), 6)
 
 
+def test_a_square_matrix_of_numbers_may_mirror_and_is_no_interpolation():
+    assert axes_of(lambda p, x: jnp.einsum("bhwc,hk->bkwc", x, jnp.eye(8)[::-1])) is None
+
+
 def test_a_product_with_captured_weights_mixes_channels_but_is_no_interpolation():
     dense, tokens = kernel(4, 6), kernel(8, 8)
     assert axes_of(lambda p, x: x @ dense) == ((8, 16), 6)
@@ -270,6 +276,14 @@ def test_the_scanned_axis_of_a_recurrence_keeps_its_place():
         return out
 
     assert axes_of(recurrent) == ((8, 16), 4)
+
+
+def test_a_nested_jit_that_stays_closed_is_followed_all_the_same():
+    sharding = NamedSharding(Mesh(np.array(jax.devices()[:1]), ("d",)), PartitionSpec())
+    inner = jax.jit(lambda w, x: jnp.tanh(conv(x, w, 2)), in_shardings=sharding, out_shardings=sharding)
+    assert axes_of(inner, kernel(3, 3, 4, 6)) == ((4, 8), 6)
+    mirror = jax.jit(lambda w, x: x[:, ::-1], in_shardings=sharding)
+    assert axes_of(mirror, kernel(1)) is None
 
 
 def test_a_convolution_inside_a_scan_labels_the_picture():
