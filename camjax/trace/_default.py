@@ -81,8 +81,8 @@ def alone(
 ) -> bool:
     """Condition (d): with `value` planted, nothing else with a live part of the grid reaches the outputs."""
     head, frontier = behind(program, equations, value)
-    living = grids.live_dims({-1, *(numbers[e] for e in head)})
-    return not any((other, dim) in living for other in frontier if other in grids.layouts for dim in grids.dims(other))
+    carrying = {(other, dim) for other in frontier if other in grids.layouts for dim in grids.dims(other)}
+    return not carrying or carrying.isdisjoint(grids.live_dims({-1, *(numbers[e] for e in head)}))
 
 
 def behind(program: Program, equations: Sequence[Equation], value: Value) -> tuple[list[Equation], list[Value]]:
