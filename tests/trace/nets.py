@@ -59,6 +59,23 @@ def layout(change, x=None):
     return axes, np.asarray(axes.to_map(A))
 
 
+PICTURE = jnp.zeros((1, 8, 16, 4))
+
+
+def axes_of(change, params=None, x=PICTURE):
+    """The axes of `change(params, conv(x))`, as (grid, channels), or None."""
+    params = {} if params is None else params
+
+    def apply(p, x):
+        x = conv(x, jnp.eye(x.shape[-1]).reshape((1,) * (x.ndim - 2) + (x.shape[-1],) * 2))
+        with jax.named_scope("layer"):
+            y = change(p, x)
+        return y.reshape(x.shape[0], -1).sum(1)
+
+    axes = trace(apply, params, x).layers["layer"].axes
+    return axes and (axes.grid, axes.channels)
+
+
 def misplaced(maps, size=(4, 8), channels=2):
     """How many entries of a canonical map do not stand at the place, at its resolution, that they name."""
     numbers = maps.astype(int) // channels
