@@ -73,10 +73,10 @@ def from_exported(
     labels: Sequence[str] | None = None,
     preprocess: camjax.Preprocess | None = None,
 ) -> camjax.Model:
-    """A program of `torch.export` (with a dynamic first axis, else it keeps its batch size) as a camjax
-    model.
+    """A program of `torch.export` as a camjax model.
 
-    Positional arguments become `x` itself (one) or a tuple, keyword arguments a dict. Raises as
+    With a dynamic first axis it takes any batch size, else its own alone. Positional arguments become `x`
+    itself (one) or a tuple, keyword arguments a dict. Raises as
     `from_torch` does.
 
     Example:
@@ -94,7 +94,7 @@ def from_exported(
 
 
 def _shape(fake: torch.Tensor) -> jax.ShapeDtypeStruct:
-    """The shape of an example input; two examples where its batch axis is free."""
+    """The shape of an example input, two for an axis of any length."""
     if fake.dtype is torch.float64:
         _refuse_64_bits("the example")
     return jax.ShapeDtypeStruct([s if isinstance(s, int) else 2 for s in fake.shape], jax_dtype(fake.dtype))
@@ -156,7 +156,6 @@ def _array(tensor: torch.Tensor, order: tuple[int, ...] | None) -> Array:
 def _refuse_64_bits(what: str) -> None:
     if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue] (made at run time)
         raise ValueError(
-            f"from_torch: {what} is float64 and JAX computes in 32 bits; call module.float() (and .float() "
-            "on the "
-            'example), or switch 64 bits on first: jax.config.update("jax_enable_x64", True).'
+            f"from_torch: {what} is float64 and JAX computes in 32 bits; call module.float() (and .float() on "
+            'the example), or switch 64 bits on first: jax.config.update("jax_enable_x64", True).'
         )

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from tests.adapters.torch.cases._draw import Case, tensor
 
-FACTORS = st.sampled_from([2.0, 0.5, 1.5, 2.3])
+# Not 2.3: two elements become four, and then torch's kernels disagree with each other on whether the factor was 2.
+FACTORS = st.sampled_from([2.0, 0.5, 1.5, 2.6])
 
 
 @st.composite
