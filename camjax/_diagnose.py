@@ -14,14 +14,23 @@ from jax.core import Tracer
 from camjax._example import class_scores
 from camjax._explanation import Explanation, Status
 from camjax._split import Split
+from camjax.methods._contract import describe
 
 
-def check(explanation: Explanation, split: Split, params: Any, x: Any, better_layer: Callable[[], str | None]) -> None:
+def check(
+    explanation: Explanation,
+    method: Any,
+    split: Split,
+    params: Any,
+    x: Any,
+    better_layer: Callable[[], str | None],
+) -> None:
     """Raises ValueError, in words, for what strict explanations do not tolerate; warns of probabilities.
 
     Args:
         explanation: the result, with or without its K axis. Nothing is looked at while it is being traced, or
             where its arrays are spread over several hosts: then its `status` says all.
+        method: the method, which knows why it does not apply where it says so.
         split: what was explained.
         params: the model's parameters, searched for NaN only after a result was not finite.
         x: the input, likewise.
@@ -47,6 +56,11 @@ def check(explanation: Explanation, split: Split, params: Any, x: Any, better_la
         raise ValueError(
             f"layer {split.name or 'of the Split'}: the score does not depend on it (every gradient is exactly zero) "
             f"for {_examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
+        )
+    if (where := _where(status, Status.NOT_APPLICABLE)).size:
+        refusal = getattr(method, "refusal", "it does not apply to this model at this layer.")
+        raise ValueError(
+            f"method: {describe(method)} at layer {split.name or 'of the Split'}, {_examples(where)}: {refusal}"
         )
     if (status & int(Status.PROBABILITIES)).all():
         warnings.warn(

@@ -14,6 +14,7 @@ from camjax._pipe import Options, explain_batch
 from camjax._split import Split
 from camjax._target import as_target
 from camjax.methods import GradCAM, Method
+from camjax.methods._contract import retargeted
 
 _GRADCAM = GradCAM()
 
@@ -86,9 +87,9 @@ def explain(
     _validate.check_key(method, key)
     ids = _validate.check_ids(ids, batch)
     cut = split(model, x, layer, axes=axes, scores=scores)
-    bound, keep = as_target(target, model.labels, batch)
+    bound, keep = as_target(retargeted(method, target), model.labels, batch)
     options = options.of(cut, keep)
     result = explain_batch(cut, method, options, cut.bound(model.params), x, bound, ids, key)
     if strict:
-        _diagnose.check(result, cut, model.params, x, lambda: better_layer(model, x, cut))
+        _diagnose.check(result, method, cut, model.params, x, lambda: better_layer(model, x, cut))
     return result

@@ -17,6 +17,7 @@ from camjax._pipe import Options, explain_batch
 from camjax._split import Split
 from camjax._target import as_target
 from camjax.methods import GradCAM, Method
+from camjax.methods._contract import retargeted
 
 _GRADCAM = GradCAM()
 
@@ -82,7 +83,7 @@ def explainer(
         _check_like("model", _like(model.params, 0), weights, "the parameters")
         _validate.check_key(method, key)
         ids = _validate.check_ids(ids, batch)
-        bound, _ = as_target(target, model.labels, batch)
+        bound, _ = as_target(retargeted(method, target), model.labels, batch)
         return explain_batch(cut, method, options, cut.bound(model.params), x, bound, ids, key)
 
     return explain_like

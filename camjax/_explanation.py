@@ -26,6 +26,8 @@ class Status(enum.IntFlag):
     """The class index is not a class of the model: the score is NaN, the map is zero."""
     PROBABILITIES = 16
     """The scores of the classes sum to one: probabilities were explained, where logits were expected."""
+    NOT_APPLICABLE = 32
+    """The method does not apply to this model at this layer; the method says why."""
 
 
 class Explanation(NamedTuple):

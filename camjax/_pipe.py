@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from camjax import _postprocess, _validate
 from camjax._example import Example, Linearised, wide
 from camjax._explanation import Explanation, Status
+from camjax._needs import EVALUATES, Given, any_nan
 from camjax._split import Split
 from camjax._target import Target, logits
 from camjax.methods._contract import CoarseMap, Method, describe, needs_of
@@ -83,8 +84,26 @@ def explain_batch(
         own_key = None if example_id is None else jax.random.fold_in(key, example_id)
         return _explain(split, method, options, chunk, params, x, tree.unflatten(leaves), own_key)
 
-    result = jax.vmap(one, mapped)(x, leaves, ids)
+    if isinstance(batch, int) and batch > options.chunk and EVALUATES.intersection(needs_of(method)):
+        # Even one evaluation per example would be too many at once.
+        result = _in_groups(one, axes, options.chunk, x, leaves, ids)
+    else:
+        result = jax.vmap(one, mapped)(x, leaves, ids)
     return result if options.keep else jax.tree.map(lambda leaf: leaf[:, 0], result)
+
+
+def _in_groups(one: Any, axes: tuple[int | None, ...], size: int, x: Any, leaves: tuple[Any, ...], ids: Any) -> Any:
+    # `one` over the batch, `size` examples at a time; leaves without an axis are shared.
+    own = tuple(leaf for leaf, axis in zip(leaves, axes, strict=True) if axis == 0)
+
+    def of(row: tuple[Any, tuple[Any, ...], Any]) -> Any:
+        x, mapped, example_id = row
+        rest = iter(mapped)
+        return one(
+            x, tuple(leaf if axis is None else next(rest) for leaf, axis in zip(leaves, axes, strict=True)), example_id
+        )
+
+    return jax.lax.map(of, (x, own, ids), batch_size=size)
 
 
 def _explain(
@@ -111,24 +130,10 @@ def _explain_one(
     target: Target,
 ) -> Explanation:
     # One example, one target.
-    given: dict[str, Any] = {
-        "activations": wide(example.maps),
-        "head": lambda maps: target(wide(example.outputs(maps))),
-        "model": lambda x: target(wide(example.outputs_for(x))),
-        "inputs": example.x,
-        "key": key,
-        "upsample": lambda maps: _postprocess.upsample(maps, example.input_size(), options.upsampling),
-        "chunk": chunk,
-    }
-    unread = jnp.bool_(False)
-    if head is None:
-        score = target(outputs)
-    else:
-        score, gradients = head.score_and_gradient(target)
-        given["gradients"] = wide(gradients)
-        unread = ~jnp.any(gradients != 0)
-    given["score"] = score
-    raw, weights = _checked(method, method(**{name: given[name] for name in needs_of(method)}), example)
+    score, gradients = head.score_and_gradient(target) if head else (target(outputs), None)
+    given = Given(example, head, target, score, gradients, key, options.upsampling, chunk)
+    coarse = _checked(method, method(**{name: given.need(name) for name in needs_of(method)}), example)
+    raw, weights = wide(coarse.raw), wide(coarse.weights)
     heatmap = None
     if options.size is not None:
         size = example.input_size() if isinstance(options.size, str) else options.size
@@ -136,27 +141,31 @@ def _explain_one(
         heatmap = _postprocess.to_heatmap(raw, size, options.normalize, options.upsampling)
     flags = {
         Status.EMPTY: ~jnp.any(raw >= jnp.finfo(raw.dtype).tiny),
-        Status.ZERO_GRADIENT: unread,
+        Status.ZERO_GRADIENT: ~jnp.any(gradients != 0) if head else jnp.bool_(False),
         Status.PROBABILITIES: _sum_to_one(target, outputs) if options.expect_logits else jnp.bool_(False),
+        Status.NOT_APPLICABLE: jnp.asarray(coarse.flag),
     }
     status = sum((flag.astype(jnp.int32) * int(bit) for bit, flag in flags.items()), start=jnp.int32(0))
-    finite = jnp.isfinite(score) & jnp.all(jnp.isfinite(raw)) & ~_any_nan(example.x)
+    finite = jnp.isfinite(score) & jnp.all(jnp.isfinite(raw)) & ~any_nan(example.x)
     status = jnp.where(finite, status, jnp.int32(Status.NON_FINITE))
     status = jnp.where(target.bad(outputs), jnp.int32(Status.BAD_TARGET), status)
     about = jnp.asarray(target.class_index(), jnp.int32)
     return Explanation(heatmap, raw, weights, score, about, status)
 
 
-def _checked(method: Method, coarse: Any, example: Example) -> tuple[Any, Any]:
+def _checked(method: Method, coarse: Any, example: Example) -> CoarseMap:
     grid, channels = example.axes.grid, example.axes.channels
+    size = getattr(method, "grid", "layer")
+    if size == "input":
+        grid = example.input_size()
     if not isinstance(coarse, CoarseMap):
         got = type(coarse).__name__
-    elif jnp.shape(coarse.raw) != grid:
+    elif jnp.shape(coarse.raw) != grid and not (size == "own" and jnp.ndim(coarse.raw) == len(grid)):
         got = f"a raw map of shape {jnp.shape(coarse.raw)}"
     elif coarse.weights is not None and jnp.shape(coarse.weights) != (channels,):
         got = f"weights of shape {jnp.shape(coarse.weights)}"
     else:
-        return wide(coarse.raw), wide(coarse.weights)
+        return coarse
     raise ValueError(
         f"method: {describe(method)} returned {got}, expected camjax.CoarseMap(raw, weights) with raw of shape "
         f"{grid} and weights of shape ({channels},) or None."
@@ -177,11 +186,6 @@ def _sum_to_one(target: Target, outputs: Any) -> Any:
     scores = logits(outputs)
     alike = (scores.shape[0] > 1) & jnp.all(scores >= 0) & (jnp.abs(scores.sum() - 1) < 3e-3)
     return alike & (target.class_index() >= 0)
-
-
-def _any_nan(x: Any) -> Any:
-    found = [jnp.any(jnp.isnan(leaf)) for leaf in jax.tree.leaves(x) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return functools.reduce(jnp.logical_or, found, jnp.bool_(False))
 
 
 def _count(target: Target) -> int:

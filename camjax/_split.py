@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from camjax._axes import Axes
+
+if TYPE_CHECKING:
+    from camjax.trace import Traced
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Split:
         tail: the softmax-like tail that was removed from the head ("softmax", "sigmoid", ...), if one was.
         bind: puts large arrays that the functions captured beside the parameters that they take, so that a compiled
             program has them as arguments rather than as constants; None: they captured none.
+        source: the traced model that the split comes from, for methods that look into the whole program.
 
     Both functions have the batch axis first, like `Model.apply`; camjax calls them with a batch of one and
     maps over examples with `jax.vmap`. A `Split` is hashable, so that it can key compiled functions.
@@ -49,6 +53,7 @@ class Split:
     name: str = ""
     tail: str | None = None
     bind: Callable[[Any], Any] | None = None
+    source: Traced | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.axes, Mapping):  # hashable, like everything else here

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Array, Bool, Float
 
 NEEDS = {
     "activations": "the feature maps A, [*space, C]",
@@ -16,6 +16,8 @@ NEEDS = {
     "head": "a function from feature maps [*space, C] to the score, a scalar",
     "score": "the score S, a scalar",
     "model": "a function from an example's input to the score, a scalar",
+    "probability": "a function from an example's input to the softmax probability of the target's class",
+    "run": "a function from an example's input to A and dS/dA there",
     "inputs": "the example's input, without a batch axis",
     "key": "a random key of the example, the same for all its targets",
     "upsample": "a function from a map [*space] to one of the input's size",
@@ -29,10 +31,28 @@ class CoarseMap(NamedTuple):
     Attributes:
         raw: `[*space]`, the coarse map before ReLU and normalisation.
         weights: `[C]`, the weight of each channel, or None where a method has none.
+        terms: `[*space, C]`, the channels' shares, whose sum is `raw`, for methods that have them.
+        flag: True where the method does not apply to this model or example; its `refusal` says why.
     """
 
     raw: Float[Array, "*space"]
     weights: Float[Array, " C"] | None = None
+    terms: Float[Array, "*space C"] | None = None
+    flag: Bool[Array, ""] | bool = False
+
+
+class About(NamedTuple):
+    """What `camjax methods` shows of a method, beside what it needs.
+
+    Attributes:
+        paper: authors, venue, year and arXiv number.
+        cost: forward and backward passes, as a function of the C channels and Z positions of the layer.
+        use: when to choose it.
+    """
+
+    paper: str
+    cost: str
+    use: str
 
 
 Method = Callable[..., CoarseMap]
@@ -45,7 +65,14 @@ and **one** target with those of `NEEDS` that its parameters name. All arrays ar
             return CoarseMap(activations.mean(-1))
 
 The pipe maps it over targets, with A not mapped, and over the batch. So a method that evaluates `head` at points
-that do not depend on the target runs it once for all targets."""
+that do not depend on the target runs it once for all targets.
+
+A class may say more about itself, all of it optional:
+
+- `about`, an `About`;
+- `grid`: "layer" (the default: `raw` has the layer's grid), "input" (it has the input's size) or "own";
+- `refusal`, the error for maps that are flagged as not applicable: what is wrong, and the remedy;
+- `retarget(target)`, the target that is explained in the place of the one asked for."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -70,6 +97,12 @@ def needs_of(method: Method) -> tuple[str, ...]:
                 "dataclass."
             )
     return tuple(found)
+
+
+def retargeted(method: Method, target: Any) -> Any:
+    """The target that the method explains where `target` is asked for."""
+    retarget = getattr(method, "retarget", None)
+    return target if retarget is None else retarget(target)
 
 
 def describe(method: Any) -> str:

@@ -22,7 +22,9 @@ from collections.abc import Callable
 from typing import Any
 
 from camjax._model import Model
-from camjax.methods import GradCAM, HiResCAM, LayerCAM, Method
+from camjax.methods import GradCAM, Method
+from camjax.testing import oracles
+from camjax.testing._claims import CLAIMED
 from camjax.testing._invariants import chunked, finite, stacked, transformed
 from camjax.testing._laws import (
     gauge,
@@ -35,7 +37,6 @@ from camjax.testing._laws import (
     shift,
     total,
 )
-from camjax.testing._oracles import grad_cam, gradient, hirescam, layercam
 
 __all__ = [
     "CLAIMED",
@@ -45,15 +46,12 @@ __all__ = [
     "chunked",
     "finite",
     "gauge",
-    "grad_cam",
-    "gradient",
-    "hirescam",
     "homogeneous",
-    "layercam",
     "linear",
     "local",
     "mix",
     "odd",
+    "oracles",
     "permutation",
     "shift",
     "stacked",
@@ -66,13 +64,6 @@ LAWS: tuple[Callable[..., None], ...] = (linear, shift, homogeneous, odd, gauge,
 
 INVARIANTS: tuple[Callable[..., None], ...] = (stacked, chunked, transformed, finite)
 """The laws that hold for every method."""
-
-CLAIMED: dict[type, tuple[Callable[..., None], ...]] = {
-    GradCAM: (linear, shift, homogeneous, odd, gauge, mix, permutation),
-    HiResCAM: (linear, shift, homogeneous, odd, gauge, mix, permutation, total, local),
-    LayerCAM: (shift, homogeneous, gauge, permutation, local),
-}
-"""Which of `LAWS` hold for which method, for any model."""
 
 
 def check(model: Model, x: Any, *, method: Method | None = None, **setting: Any) -> list[str]:

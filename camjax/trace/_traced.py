@@ -170,6 +170,7 @@ class Traced:
             name=row.name,
             tail=tail,
             bind=cut.bind if cut.captured else None,
+            source=self,
         )
 
     def _no_axes(self, row: Layer, grids: Grids) -> str:

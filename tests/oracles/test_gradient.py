@@ -12,9 +12,9 @@ from camjax import testing
 from tests import models
 
 ORACLES = {
-    camjax.GradCAM(): testing.grad_cam,
-    camjax.HiResCAM(): testing.hirescam,
-    camjax.LayerCAM(): testing.layercam,
+    camjax.GradCAM(): testing.oracles.grad_cam,
+    camjax.HiResCAM(): testing.oracles.hirescam,
+    camjax.LayerCAM(): testing.oracles.layercam,
 }
 
 
@@ -43,7 +43,7 @@ def test_a_method_is_its_papers_equation(method, seed, split, channels, size, ta
         def score(maps):
             return float(split.head(model.params, jnp.asarray(maps)[None], None)[0, target])
 
-        G = testing.gradient(score, A[b])
+        G = testing.oracles.gradient(score, A[b])
         want = ORACLES[method](A[b], G)
         np.testing.assert_allclose(got.raw[b], want, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(got.score[b], score(A[b]), rtol=1e-12)

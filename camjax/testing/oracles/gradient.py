@@ -1,4 +1,4 @@
-"""Oracles: each method as its paper writes it, in float64 NumPy, slow and literal."""
+"""Oracles of the methods that need feature maps and gradients, and of the gradient itself."""
 
 from __future__ import annotations
 
