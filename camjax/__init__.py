@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal to the table below
+    from camjax import fusion as fusion
     from camjax import images as images
     from camjax import methods as methods
     from camjax import plot as plot
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax._model import Model as Model
     from camjax._model import Preprocess as Preprocess
     from camjax._postprocess import heatmap as heatmap
+    from camjax._smoothing import Smoothing as Smoothing
     from camjax._split import Split as Split
     from camjax.methods import CoarseMap as CoarseMap
     from camjax.methods import GradCAM as GradCAM
@@ -36,7 +38,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax.trace import Layers as Layers
 
 _CONTENTS = {
-    "camjax": ("images", "methods", "plot", "targets", "testing"),  # modules that are public as they are
+    "camjax": ("fusion", "images", "methods", "plot", "targets", "testing"),  # modules that are public as they are
     "camjax._axes": ("Axes",),
     "camjax._explain": ("explain",),
     "camjax._explainer": ("explainer",),
@@ -44,6 +46,7 @@ _CONTENTS = {
     "camjax._layers": ("layers", "split"),
     "camjax._model": ("Model", "Preprocess"),
     "camjax._postprocess": ("heatmap",),
+    "camjax._smoothing": ("Smoothing",),
     "camjax._split": ("Split",),
     "camjax.methods": ("CoarseMap", "GradCAM", "HiResCAM", "LayerCAM"),
     "camjax.trace": ("Layer", "Layers"),

@@ -20,7 +20,7 @@ from camjax.methods._contract import describe
 def check(
     explanation: Explanation,
     method: Any,
-    split: Split,
+    splits: tuple[Split, ...],
     params: Any,
     x: Any,
     better_layer: Callable[[], str | None],
@@ -31,7 +31,7 @@ def check(
         explanation: the result, with or without its K axis. Nothing is looked at while it is being traced, or
             where its arrays are spread over several hosts: then its `status` says all.
         method: the method, which knows why it does not apply where it says so.
-        split: what was explained.
+        splits: what was explained, the model cut at each layer.
         params: the model's parameters, searched for NaN only after a result was not finite.
         x: the input, likewise.
         better_layer: gives the name of a layer worth trying instead, called only for a message.
@@ -41,6 +41,7 @@ def check(
     status = np.asarray(explanation.status)
     if not (status & ~int(Status.EMPTY)).any():
         return
+    split = splits[0]
     if (where := _where(status, Status.BAD_TARGET)).size:
         got = sorted({int(c) for c in np.asarray(explanation.target)[tuple(where.T)]})
         n = class_scores(split, params, x).shape[0]
@@ -49,19 +50,17 @@ def check(
             f"expected indices from 0 to {n - 1}."
         )
     if (where := _where(status, Status.NON_FINITE)).size:
-        raise ValueError(_not_finite(where, split, params, x))
+        raise ValueError(_not_finite(where, splits, params, x))
     if (where := _where(status, Status.ZERO_GRADIENT)).size:
         better = better_layer()
         remedy = f"try layer={better!r}" if better else "name another layer (camjax.layers lists them)"
         raise ValueError(
-            f"layer {split.name or 'of the Split'}: the score does not depend on it (every gradient is exactly zero) "
+            f"{_layer(splits)}: the score does not depend on it (every gradient is exactly zero) "
             f"for {_examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
         )
     if (where := _where(status, Status.NOT_APPLICABLE)).size:
         refusal = getattr(method, "refusal", "it does not apply to this model at this layer.")
-        raise ValueError(
-            f"method: {describe(method)} at layer {split.name or 'of the Split'}, {_examples(where)}: {refusal}"
-        )
+        raise ValueError(f"method: {describe(method)} at {_layer(splits)}, {_examples(where)}: {refusal}")
     if (status & int(Status.PROBABILITIES)).all():
         warnings.warn(
             "the class scores of every example sum to one: probabilities were explained, whose gradients vanish "
@@ -72,7 +71,7 @@ def check(
         )
 
 
-def _not_finite(where: np.ndarray, split: Split, params: Any, x: Any) -> str:
+def _not_finite(where: np.ndarray, splits: tuple[Split, ...], params: Any, x: Any) -> str:
     for name, found in (("NaN", jnp.isnan), ("infinite values", jnp.isinf)):
         for path, leaf in jax.tree_util.tree_leaves_with_path(x):
             if jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -91,13 +90,18 @@ def _not_finite(where: np.ndarray, split: Split, params: Any, x: Any) -> str:
             f"{' and more' if len(bad_weights) > 5 else ''}; expected finite weights. Was the checkpoint loaded "
             "completely?"
         )
-    if not all(map(_finite, jax.tree.leaves(split.bound(params)))):
+    if not all(map(_finite, jax.tree.leaves([split.bound(params) for split in splits]))):
         return "model: NaN or infinite values in an array that apply captured; expected finite weights."
     return (
-        f"layer {split.name or 'of the Split'}: the score or the map is not finite for {_examples(where)}, though the "
+        f"{_layer(splits)}: the score or the map is not finite for {_examples(where)}, though the "
         "input and the weights are: the model overflows or divides by zero. Try the model in float32, or pass "
         "strict=False to get status flags instead."
     )
+
+
+def _layer(splits: tuple[Split, ...]) -> str:
+    names = ", ".join(split.name or "of the Split" for split in splits)
+    return f"layer{'s' if len(splits) > 1 else ''} {names}"
 
 
 def _finite(leaf: Any) -> bool:

@@ -55,16 +55,7 @@ class Example:
 
     def input_size(self) -> tuple[int, ...]:
         """The sizes of the input's axes that the layer's space axes come from."""
-        axes = self.axes
-        shape = jax.tree.leaves(self.x)[axes.leaf].shape
-        if axes.input_dims is not None:
-            return tuple(shape[dim - 1] for dim in axes.input_dims)
-        if len(shape) - len(axes.grid) in (0, 1):
-            return shape[: len(axes.grid)]
-        raise ValueError(
-            f"size: it is not known which axes of the input, {list(shape)} per example, the layer's grid "
-            f"{list(axes.grid)} comes from; pass size= (or None for no heatmap), or input_dims= within axes=."
-        )
+        return input_size(self.axes, self.x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +85,25 @@ class Linearised:
 
         s, cotangents = jax.vjp(score, _floats(self.outputs))
         return s, self._pull(cotangents(jnp.ones_like(s))[0])[0]
+
+
+def space_dims(axes: Axes, x: Any, argument: str = "size") -> tuple[int, ...]:
+    """The axes of one example's input leaf `axes.leaf` (no batch axis) that the layer's space axes come from."""
+    shape = jax.tree.leaves(x)[axes.leaf].shape
+    if axes.input_dims is not None:
+        return tuple(dim - 1 for dim in axes.input_dims)
+    if len(shape) - len(axes.grid) in (0, 1):
+        return tuple(range(len(axes.grid)))
+    raise ValueError(
+        f"{argument}: it is not known which axes of the input, {list(shape)} per example, the layer's grid "
+        f"{list(axes.grid)} comes from; pass size= (or None for no heatmap), or input_dims= within axes=."
+    )
+
+
+def input_size(axes: Axes, x: Any) -> tuple[int, ...]:
+    """The sizes of these axes."""
+    shape = jax.tree.leaves(x)[axes.leaf].shape
+    return tuple(shape[dim] for dim in space_dims(axes, x))
 
 
 def class_scores(split: Split, params: Any, x: Any) -> jax.ShapeDtypeStruct:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from camjax import _diagnose, _validate
 from camjax._axes import Axes
 from camjax._explanation import Explanation
-from camjax._layers import better_layer, split
+from camjax._layers import better_layer, splits
 from camjax._model import Model
 from camjax._pipe import Options, explain_batch
+from camjax._smoothing import Smoothing
 from camjax._split import Split
 from camjax._target import as_target
+from camjax.fusion import Fusion
 from camjax.methods import GradCAM, Method
 from camjax.methods._contract import retargeted
 
@@ -24,13 +26,15 @@ def explain(
     x: Any,
     target: Any = None,
     *,
-    layer: str | Split | None = None,
+    layer: str | Split | Sequence[str | Split] | None = None,
+    fusion: str | Fusion | None = None,
     method: Method = _GRADCAM,
     size: str | tuple[int, ...] | None = "input",
     normalize: str | None = "max",
     upsampling: str = "bilinear",
     scores: str = "logits",
     axes: Axes | Mapping[str, Any] | None = None,
+    smoothing: Smoothing | None = None,
     strict: bool = True,
     chunk: int = 128,
     ids: Any = None,
@@ -48,14 +52,19 @@ def explain(
         target: what to explain: None (the class predicted for each example), a class index, a class name, `[B]`
             indices (one per example), `[B, K]` or `[1, K]` indices or a list of K names (K maps per example), an
             object of `camjax.targets`, or a function of one example's outputs that returns a scalar.
-        layer: the name of a layer (`camjax.layers` lists them), a hand-written `Split`, or None for the default.
-        method: `GradCAM()`, `HiResCAM()`, `LayerCAM()`, or any `camjax.methods.Method`.
+        layer: the name of a layer (`camjax.layers` lists them), a hand-written `Split`, or None for the default. Of
+            several layers (a list, or `"stages"`: the last layer of each of the last four resolutions) the maps are
+            fused, from one forward and one backward pass.
+        fusion: how the maps of several layers become one, at the largest one's resolution: `"mean"` (the default),
+            `"max"`, `"sum"`, `"product"`, `"layercam"`, or a function (`camjax.fusion`).
+        method: `GradCAM()`, another of `camjax.methods` (`camjax methods` lists them), or your own.
         size: the heatmap's size: `"input"`, one length per space axis, or None for no heatmap.
         normalize: `"max"` divides each heatmap by its maximum, `"minmax"` shifts and scales it to 0..1, None leaves
             it as it is.
         upsampling: `"bilinear"` (half-pixel centres) or `"nearest"`.
         scores: `"logits"` takes class scores before a final softmax or sigmoid, `"outputs"` as the model returns them.
         axes: the layer's layout where it cannot be found: an `Axes`, or a dict of the arguments of `Axes.of`.
+        smoothing: a `camjax.Smoothing`: the mean of the maps of flipped, zoomed or noisy versions of the input.
         strict: whether what only values tell (a class out of range, NaN, a zero gradient) raises. With False, and
             always under `jax.jit`, it is told by `Explanation.status` alone.
         chunk: how many evaluations of the head, over batch and targets, run at once; bounds memory.
@@ -82,14 +91,14 @@ def explain(
         ((1, 8, 8), (1,))
     """
     x, batch = _validate.check_input(x)
-    options = Options.checked(size, normalize, upsampling, scores, chunk)
+    options = Options.checked(size, normalize, upsampling, scores, chunk, smoothing)
     _validate.check_method(method)
-    _validate.check_key(method, key)
+    _validate.check_key(method, key, smoothing)
     ids = _validate.check_ids(ids, batch)
-    cut = split(model, x, layer, axes=axes, scores=scores)
+    cuts, fuse = splits(model, x, layer, method, axes, scores, fusion)
     bound, keep = as_target(retargeted(method, target), model.labels, batch)
-    options = options.of(cut, keep)
-    result = explain_batch(cut, method, options, cut.bound(model.params), x, bound, ids, key)
+    options = options.of(cuts, fuse, keep)
+    result = explain_batch(cuts, method, options, model.params, x, bound, ids, key)
     if strict:
-        _diagnose.check(result, method, cut, model.params, x, lambda: better_layer(model, x, cut))
+        _diagnose.check(result, method, cuts, model.params, x, lambda: better_layer(model, x, cuts))
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,11 +11,13 @@ import jax.numpy as jnp
 from camjax import _validate
 from camjax._axes import Axes
 from camjax._explanation import Explanation
-from camjax._layers import split
+from camjax._layers import splits
 from camjax._model import Model
 from camjax._pipe import Options, explain_batch
+from camjax._smoothing import Smoothing
 from camjax._split import Split
 from camjax._target import as_target
+from camjax.fusion import Fusion
 from camjax.methods import GradCAM, Method
 from camjax.methods._contract import retargeted
 
@@ -26,13 +28,15 @@ def explainer(
     model: Model,
     x: Any,
     *,
-    layer: str | Split | None = None,
+    layer: str | Split | Sequence[str | Split] | None = None,
+    fusion: str | Fusion | None = None,
     method: Method = _GRADCAM,
     size: str | tuple[int, ...] | None = "input",
     normalize: str | None = "max",
     upsampling: str = "bilinear",
     scores: str = "logits",
     axes: Axes | Mapping[str, Any] | None = None,
+    smoothing: Smoothing | None = None,
     chunk: int = 128,
 ) -> Callable[..., Explanation]:
     """A pure function `f(model, x, target=None, *, ids=None, key=None) -> Explanation` for inputs like `x`.
@@ -47,12 +51,14 @@ def explainer(
         x: an input like those to come, batch axis first; only shapes and dtypes matter, so that a
             `jax.ShapeDtypeStruct` will do.
         layer: as for `camjax.explain`, and so are the other options.
+        fusion: see there.
         method: see there.
         size: see there.
         normalize: see there.
         upsampling: see there.
         scores: see there.
         axes: see there.
+        smoothing: see there.
         chunk: see there.
 
     Raises:
@@ -72,19 +78,19 @@ def explainer(
     """
     x, _ = _validate.check_input(x, shapes=True)
     _validate.check_method(method)
-    options = Options.checked(size, normalize, upsampling, scores, chunk)
-    cut = split(model, x, layer, axes=axes, scores=scores)
-    options = options.of(cut, keep=True)
+    options = Options.checked(size, normalize, upsampling, scores, chunk, smoothing)
+    cuts, fuse = splits(model, x, layer, method, axes, scores, fusion)
+    options = options.of(cuts, fuse, keep=True)
     example, weights = _like(x, 1), _like(model.params, 0)
 
     def explain_like(model: Model, x: Any, target: Any = None, *, ids: Any = None, key: Any = None) -> Explanation:
         x, batch = _validate.check_input(x)
         _check_like("x", _like(x, 1), example, "one example")
         _check_like("model", _like(model.params, 0), weights, "the parameters")
-        _validate.check_key(method, key)
+        _validate.check_key(method, key, smoothing)
         ids = _validate.check_ids(ids, batch)
         bound, _ = as_target(retargeted(method, target), model.labels, batch)
-        return explain_batch(cut, method, options, cut.bound(model.params), x, bound, ids, key)
+        return explain_batch(cuts, method, options, model.params, x, bound, ids, key)
 
     return explain_like
 

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from camjax import _validate
 from camjax._axes import Axes
 from camjax._model import Model
 from camjax._split import Split
+from camjax._validate import check_choice, check_input
+from camjax.fusion import FUSIONS, Fusion
 from camjax.trace import traced
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def layers(model: Model, x: Any) -> Layers:
         >>> camjax.layers(model, jnp.ones((1, 8, 8, 1))).default.name
         'conv'
     """
-    return _traced(model, _validate.check_input(x, shapes=True)[0]).layers
+    return _traced(model, check_input(x, shapes=True)[0]).layers
 
 
 def split(
@@ -80,16 +81,46 @@ def split(
             f"layer: got {layer!r}, expected a layer's name (camjax.layers lists them), a camjax.Split, or None for "
             "the default layer."
         )
-    return _traced(model, _validate.check_input(x, shapes=True)[0]).split(layer, axes=axes, scores=scores)
+    return _traced(model, check_input(x, shapes=True)[0]).split(layer, axes=axes, scores=scores)
 
 
-def better_layer(model: Model, x: Any, cut: Split) -> str | None:
-    """The default layer's name, when it is another one than was cut; for a message."""
+def splits(
+    model: Model, x: Any, layer: Any, method: Any, axes: Any, scores: str, fusion: Any
+) -> tuple[tuple[Split, ...], Fusion | None]:
+    """The model cut at each of one or several layers, and how their maps become one; for `explain`'s arguments.
+
+    Several layers are a list or tuple of names and splits, `"stages"`, or None for a method that fuses by itself.
+
+    Raises:
+        ValueError: as `split`; for an empty list, an unknown fusion, and a fusion of one layer.
+    """
+    own = getattr(method, "fusion", None)
+    fuse: Fusion | None = fusion
+    if fusion is not None and not callable(fusion):
+        check_choice("fusion", fusion, tuple(FUSIONS))
+        fuse = FUSIONS[fusion]
+    if layer == "stages" or (layer is None and own is not None):
+        layer = _traced(model, check_input(x, shapes=True)[0]).stages[-4:] or (None,)
+    if isinstance(layer, list | tuple):
+        if not layer:
+            raise ValueError("layer: got an empty list, expected the names of the layers to fuse.")
+        cuts = tuple(split(model, x, one, axes=axes, scores=scores) for one in layer)
+        return cuts, fuse or own or FUSIONS["mean"]
+    if fusion is not None:
+        raise ValueError(
+            f"fusion: it makes one map from those of several layers, but layer={layer!r} is one; pass a list of names, "
+            "or layer='stages' for the last layer of each resolution."
+        )
+    return (split(model, x, layer, axes=axes, scores=scores),), own
+
+
+def better_layer(model: Model, x: Any, cuts: tuple[Split, ...]) -> str | None:
+    """The default layer's name, when it is another one than those that were cut; for a message."""
     try:
         default = _traced(model, x).layers.default
     except ValueError:  # a model explained through a hand-written Split need not be traceable
         return None
-    return default.name if default is not None and default.name != cut.name else None
+    return default.name if default is not None and default.name not in {cut.name for cut in cuts} else None
 
 
 def _traced(model: Model, x: Any) -> Traced:

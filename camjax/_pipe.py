@@ -13,12 +13,15 @@ import jax
 import jax.numpy as jnp
 
 from camjax import _postprocess, _validate
-from camjax._example import Example, Linearised, wide
+from camjax._coarse import Coarse, Coarsely
+from camjax._example import Example, Linearised, input_size, wide
 from camjax._explanation import Explanation, Status
-from camjax._needs import EVALUATES, Given, any_nan
+from camjax._needs import EVALUATES, any_nan
+from camjax._smoothing import Smoothing
 from camjax._split import Split
 from camjax._target import Target, logits
-from camjax.methods._contract import CoarseMap, Method, describe, needs_of
+from camjax.fusion import Fusion
+from camjax.methods._contract import Method, needs_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,64 +32,94 @@ class Options:
     normalize: str | None = "max"
     upsampling: str = "bilinear"
     chunk: int = 128
+    fusion: Fusion | None = None
+    smoothing: Smoothing | None = None
     expect_logits: bool = True  # then scores that sum to one are worth a flag
     keep: bool = True  # the K axis
 
     @classmethod
-    def checked(cls, size: Any, normalize: Any, upsampling: Any, scores: Any, chunk: Any) -> Options:
+    def checked(cls, size: Any, normalize: Any, upsampling: Any, scores: Any, chunk: Any, smoothing: Any) -> Options:
         """From the user's arguments; raises ValueError in words for what they cannot be."""
         _postprocess.check(size, normalize, upsampling)
         _validate.check_choice("scores", scores, ("logits", "outputs"))
         if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
             raise ValueError(f"chunk: got {chunk!r}, expected a positive int, how many head evaluations run at once.")
+        if smoothing is not None and not isinstance(smoothing, Smoothing):
+            raise ValueError(
+                f"smoothing: got {smoothing!r}, expected None or a camjax.Smoothing such as Smoothing(flip=True)."
+            )
         size = tuple(int(n) for n in size) if isinstance(size, list | tuple) else size
-        return cls(size, normalize, upsampling, chunk, expect_logits=scores == "logits")
+        return cls(size, normalize, upsampling, chunk, smoothing=smoothing, expect_logits=scores == "logits")
 
-    def of(self, split: Split, keep: bool) -> Options:
-        """For a split, which knows whether a softmax was taken off, and with or without the K axis."""
-        return dataclasses.replace(self, expect_logits=self.expect_logits and split.tail is None, keep=keep)
+    def of(self, splits: tuple[Split, ...], fusion: Fusion | None, keep: bool) -> Options:
+        """For splits, which know whether a softmax was taken off, and with or without the K axis."""
+        expect = self.expect_logits and splits[0].tail is None
+        return dataclasses.replace(self, fusion=fusion, expect_logits=expect, keep=keep)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def explain_batch(
-    split: Split, method: Method, options: Options, params: Any, x: Any, target: Target, ids: Any, key: Any
+    splits: tuple[Split, ...], method: Method, options: Options, params: Any, x: Any, target: Target, ids: Any, key: Any
 ) -> Explanation:
-    """The explanation of a batch: the pipe for one example under `jax.vmap`."""
+    """The explanation of a batch by `method` at one layer, or at several with `options.fusion`."""
+    bound = [split.bound(params) for split in splits]
+    # One argument for what is one array: only then is the pass through it one pass.
+    alike = [tuple(map(id, jax.tree.leaves(tree))) for tree in bound]
+    distinct = list(dict.fromkeys(alike))
+    which = tuple(map(distinct.index, alike))
+    unique = tuple(bound[alike.index(leaves)] for leaves in distinct)
+    return _explain_batch(splits, which, method, options, unique, x, target, ids, key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _explain_batch(
+    splits: tuple[Split, ...],
+    which: tuple[int, ...],
+    method: Method,
+    options: Options,
+    unique: tuple[Any, ...],
+    x: Any,
+    target: Target,
+    ids: Any,
+    key: Any,
+) -> Explanation:
+    # The pipe for one example under `jax.vmap`.
+    params = tuple(unique[number] for number in which)
     batch = jax.tree.leaves(x)[0].shape[0]
     leaves, tree = jax.tree.flatten(target)
     # Targets shared by the batch are not mapped over it. Then neither is the gradient of a linear head, and the
     # maps of all targets are one matrix product.
     axes = tuple(None if isinstance(leaf.shape[0], int) and leaf.shape[0] == 1 else 0 for leaf in leaves)
     leaves = tuple(leaf if axis == 0 else leaf[0] for leaf, axis in zip(leaves, axes, strict=True))
-    if "key" not in needs_of(method):
+    noisy = options.smoothing is not None and options.smoothing.noise > 0
+    if "key" not in needs_of(method) and not noisy:
         ids = key = None
     elif ids is None:
         ids = jnp.arange(batch)
     mapped = (0, axes, None if ids is None else 0)
 
     def gradients(x: Any, leaves: Any, _: Any) -> Any:
-        head = Linearised.at(Example.run(split, params, x))
+        head = Linearised.at(Example.run(splits[0], params[0], x))
         targets = tree.unflatten(leaves).resolve(wide(head.outputs))
-        return _vmap(lambda one: head.score_and_gradient(one)[1], targets)
+        return jax.vmap(lambda one: head.score_and_gradient(one)[1], axis_size=target.count)(targets)
 
     # `chunk` counts evaluations over batch and targets, so that a larger batch needs no more memory. (The batch
     # of an exported program may be a symbol: then it counts evaluations per example.)
     chunk = max(1, options.chunk // batch) if isinstance(batch, int) else options.chunk
-    if target.count > chunk and "gradients" in needs_of(method):
+    if target.count > chunk and needs_of(method) == ("activations", "gradients"):
         try:
             jax.eval_shape(jax.vmap(gradients, mapped, out_axes=None), x, leaves, ids)
         except ValueError:  # the gradient depends on the example, and vmap refuses not to map it
             pass
         else:  # it does not: it is evaluated once for the whole batch
             chunk = options.chunk
+    coarsely = Coarsely(splits, params, method, options.fusion, options.upsampling, chunk)
 
     def one(x: Any, leaves: Any, example_id: Any) -> Explanation:
         own_key = None if example_id is None else jax.random.fold_in(key, example_id)
-        return _explain(split, method, options, chunk, params, x, tree.unflatten(leaves), own_key)
+        return _explain(coarsely, options, x, tree.unflatten(leaves), own_key)
 
     if isinstance(batch, int) and batch > options.chunk and EVALUATES.intersection(needs_of(method)):
-        # Even one evaluation per example would be too many at once.
-        result = _in_groups(one, axes, options.chunk, x, leaves, ids)
+        result = _in_groups(one, axes, options.chunk, x, leaves, ids)  # even one each would be too many at once
     else:
         result = jax.vmap(one, mapped)(x, leaves, ids)
     return result if options.keep else jax.tree.map(lambda leaf: leaf[:, 0], result)
@@ -106,77 +139,47 @@ def _in_groups(one: Any, axes: tuple[int | None, ...], size: int, x: Any, leaves
     return jax.lax.map(of, (x, own, ids), batch_size=size)
 
 
-def _explain(
-    split: Split, method: Method, options: Options, chunk: int, params: Any, x: Any, target: Target, key: Any
-) -> Explanation:
-    # One example, all its targets: at once, or `chunk` after `chunk`.
-    example = Example.run(split, params, x)
-    head = Linearised.at(example) if "gradients" in needs_of(method) else None
-    outputs = wide(head.outputs if head else example.outputs(example.maps))
-    target = target.resolve(outputs)
-    count = _count(target)
-    one = functools.partial(_explain_one, example, head, outputs, method, options, max(1, chunk // count), key)
-    return _vmap(one, target) if count <= chunk else jax.lax.map(one, target, batch_size=chunk)
-
-
-def _explain_one(
-    example: Example,
-    head: Linearised | None,
-    outputs: Any,
-    method: Method,
-    options: Options,
-    chunk: int,
-    key: Any,
-    target: Target,
-) -> Explanation:
-    # One example, one target.
-    score, gradients = head.score_and_gradient(target) if head else (target(outputs), None)
-    given = Given(example, head, target, score, gradients, key, options.upsampling, chunk)
-    coarse = _checked(method, method(**{name: given.need(name) for name in needs_of(method)}), example)
-    raw, weights = wide(coarse.raw), wide(coarse.weights)
-    heatmap = None
-    if options.size is not None:
-        size = example.input_size() if isinstance(options.size, str) else options.size
-        _check_size(size, raw.shape)
-        heatmap = _postprocess.to_heatmap(raw, size, options.normalize, options.upsampling)
-    flags = {
-        Status.EMPTY: ~jnp.any(raw >= jnp.finfo(raw.dtype).tiny),
-        Status.ZERO_GRADIENT: ~jnp.any(gradients != 0) if head else jnp.bool_(False),
-        Status.PROBABILITIES: _sum_to_one(target, outputs) if options.expect_logits else jnp.bool_(False),
-        Status.NOT_APPLICABLE: jnp.asarray(coarse.flag),
-    }
-    status = sum((flag.astype(jnp.int32) * int(bit) for bit, flag in flags.items()), start=jnp.int32(0))
-    finite = jnp.isfinite(score) & jnp.all(jnp.isfinite(raw)) & ~any_nan(example.x)
-    status = jnp.where(finite, status, jnp.int32(Status.NON_FINITE))
-    status = jnp.where(target.bad(outputs), jnp.int32(Status.BAD_TARGET), status)
-    about = jnp.asarray(target.class_index(), jnp.int32)
-    return Explanation(heatmap, raw, weights, score, about, status)
-
-
-def _checked(method: Method, coarse: Any, example: Example) -> CoarseMap:
-    grid, channels = example.axes.grid, example.axes.channels
-    size = getattr(method, "grid", "layer")
-    if size == "input":
-        grid = example.input_size()
-    if not isinstance(coarse, CoarseMap):
-        got = type(coarse).__name__
-    elif jnp.shape(coarse.raw) != grid and not (size == "own" and jnp.ndim(coarse.raw) == len(grid)):
-        got = f"a raw map of shape {jnp.shape(coarse.raw)}"
-    elif coarse.weights is not None and jnp.shape(coarse.weights) != (channels,):
-        got = f"weights of shape {jnp.shape(coarse.weights)}"
-    else:
-        return coarse
-    raise ValueError(
-        f"method: {describe(method)} returned {got}, expected camjax.CoarseMap(raw, weights) with raw of shape "
-        f"{grid} and weights of shape ({channels},) or None."
-    )
-
-
-def _check_size(size: tuple[int, ...], grid: tuple[int, ...]) -> None:
-    if len(size) != len(grid):
+def _explain(coarsely: Coarsely, options: Options, x: Any, target: Target, key: Any) -> Explanation:
+    # One example, all its targets.
+    start = coarsely.start(x)
+    target = target.resolve(start.outputs)
+    coarse = coarsely.maps(start, target, key)
+    axes = start.examples[0].axes
+    if options.smoothing is not None:
+        coarse = coarse._replace(
+            raw=options.smoothing.average(
+                lambda x, key: coarsely.maps(coarsely.start(x), target, key).raw, x, axes, key
+            )
+        )
+    size = options.size
+    if isinstance(size, str):
+        size = input_size(axes, x)
+    if size is not None and len(size) != coarse.raw.ndim - 1:
+        grid = coarse.raw.shape[1:]
         raise ValueError(
             f"size: got {size}, but the layer's maps {grid} have {len(grid)} space axes; give one length each."
         )
+    finish = functools.partial(_finish, options, size, start.outputs, any_nan(x))
+    return jax.vmap(finish, axis_size=coarse.score.shape[0])(coarse, target)
+
+
+def _finish(options: Options, size: Any, outputs: Any, dirty: Any, coarse: Coarse, target: Target) -> Explanation:
+    # One target: its heatmap, and what is to be known about it.
+    raw, score = coarse.raw, coarse.score
+    heatmap = None
+    if size is not None:
+        heatmap = _postprocess.to_heatmap(raw, size, options.normalize, options.upsampling)
+    flags = {
+        Status.EMPTY: ~jnp.any(raw >= jnp.finfo(raw.dtype).tiny),
+        Status.ZERO_GRADIENT: coarse.unread,
+        Status.PROBABILITIES: _sum_to_one(target, outputs) if options.expect_logits else jnp.bool_(False),
+        Status.NOT_APPLICABLE: coarse.flag,
+    }
+    status = sum((flag.astype(jnp.int32) * int(bit) for bit, flag in flags.items()), start=jnp.int32(0))
+    finite = jnp.isfinite(score) & jnp.all(jnp.isfinite(raw)) & ~dirty
+    status = jnp.where(finite, status, jnp.int32(Status.NON_FINITE))
+    status = jnp.where(target.bad(outputs), jnp.int32(Status.BAD_TARGET), status)
+    return Explanation(heatmap, raw, coarse.weights, score, jnp.asarray(target.class_index(), jnp.int32), status)
 
 
 def _sum_to_one(target: Target, outputs: Any) -> Any:
@@ -186,11 +189,3 @@ def _sum_to_one(target: Target, outputs: Any) -> Any:
     scores = logits(outputs)
     alike = (scores.shape[0] > 1) & jnp.all(scores >= 0) & (jnp.abs(scores.sum() - 1) < 3e-3)
     return alike & (target.class_index() >= 0)
-
-
-def _count(target: Target) -> int:
-    return jax.tree.leaves(target)[0].shape[0] if jax.tree.leaves(target) else 1
-
-
-def _vmap(function: Any, target: Target) -> Any:
-    return jax.vmap(function, axis_size=_count(target))(target)

@@ -114,10 +114,12 @@ def check_method(method: Any) -> None:
     needs_of(method)
 
 
-def check_key(method: Any, key: Any) -> None:
-    """That a method which draws random numbers has a key."""
-    if "key" in needs_of(method) and key is None:
-        raise ValueError(f"key: {describe(method)} draws random numbers; pass key=jax.random.key(0).")
+def check_key(method: Any, key: Any, smoothing: Any = None) -> None:
+    """That what draws random numbers has a key."""
+    draws = describe(method) if "key" in needs_of(method) else ""
+    draws = "smoothing with noise" if smoothing is not None and smoothing.noise else draws
+    if draws and key is None:
+        raise ValueError(f"key: {draws} draws random numbers; pass key=jax.random.key(0).")
 
 
 def check_choice(name: str, got: Any, known: Sequence[Any]) -> None:

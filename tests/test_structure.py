@@ -11,6 +11,7 @@ from camjax._target import as_target
 from tests import models
 
 CLASSES, BATCH = 50, 4
+PROGRAM = jax.jit(explain_batch, static_argnums=(0, 1, 2))
 
 
 def features(params, x):
@@ -78,7 +79,7 @@ def cost(split, params, x, target, method=None, chunk=10**6):
     """The flops of the program that `explain` runs, without heatmaps."""
     bound, _ = as_target(target, None, x.shape[0])
     options = Options(size=None, chunk=chunk)
-    program = explain_batch.lower(split, method or camjax.GradCAM(), options, params, x, bound, None, None)
+    program = PROGRAM.lower((split,), method or camjax.GradCAM(), options, params, x, bound, None, None)
     return program.compile().cost_analysis()["flops"]
 
 
@@ -139,7 +140,7 @@ def test_many_targets_are_evaluated_in_chunks_unless_their_gradient_is_shared(pa
         bound, _ = as_target(target, None, BATCH)
         arguments = (params, x, bound, None, None)
         jaxpr = jax.make_jaxpr(explain_batch, static_argnums=(0, 1, 2))(
-            split, camjax.GradCAM(), Options(size=None, chunk=chunk), *arguments
+            (split,), camjax.GradCAM(), Options(size=None, chunk=chunk), *arguments
         )
         return "scan" in str(jaxpr)
 
@@ -157,7 +158,7 @@ def test_memory_is_bounded_by_the_chunk(params, x):
     def temporary(chunk):
         bound, _ = as_target(every, None, BATCH)
         options = Options(size=None, chunk=chunk)
-        program = explain_batch.lower(HAND, camjax.HiResCAM(), options, params, x, bound, None, None)
+        program = PROGRAM.lower((HAND,), camjax.HiResCAM(), options, params, x, bound, None, None)
         return program.compile().memory_analysis().temp_size_in_bytes
 
     assert temporary(BATCH) < temporary(10**6) / 4
@@ -188,7 +189,7 @@ def test_a_bypassed_layer_evaluates_the_backbone_once_however_often_the_head_run
     split = camjax.split(model, x, "branch")
     bound, _ = as_target(1, None, BATCH)
     program = jax.make_jaxpr(explain_batch, static_argnums=(0, 1, 2))(
-        split, ablated, Options(size=None), params, x, bound, None, None
+        (split,), ablated, Options(size=None), params, x, bound, None, None
     )
     # Two convolutions before the layer and its own: none in the loop over channels, none again.
     assert str(program).count("conv_general_dilated[") == 3

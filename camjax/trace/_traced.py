@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from camjax._axes import Axes
 from camjax._split import Split
-from camjax.trace import _tails
+from camjax.trace import _rules, _tails
 from camjax.trace._analysis import Analysis, analyse
 from camjax.trace._cut import Cut
 from camjax.trace._grid import Grids
 from camjax.trace._program import Value, live
 from camjax.trace._scopes import Place, silent
+from camjax.trace._stages import stages
 from camjax.trace._table import Layer, Layers
 
 _Scans = tuple[tuple[int, ...], ...]  # the scans that a value lies in, outermost first
@@ -46,6 +47,7 @@ class Traced:
         self._closed, self._n_params, self._out_tree = closed, n_params, out_tree
         self._batched, self._input_paths = tuple(batched), tuple(input_paths)
         self._splits: dict[Hashable, Split] = {}
+        self._wholes: dict[tuple[str, str | None], Split] = {}
         self._analyses: dict[_Peel, Analysis] = {}
         self._addresses: dict[str, _Address] = {}
 
@@ -125,6 +127,30 @@ class Traced:
         if key not in self._splits:
             self._splits[key] = self._cut(row, axes, scores)
         return self._splits[key]
+
+    @functools.cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the last layers of each resolution, finest first; the last one is the default layer."""
+        ends = set(stages(self._analysis()))
+        return tuple(row.name for row in self.layers if self._addresses.get(row.name, _Address()).value in ends)
+
+    def whole(self, scores: str = "logits", rule: str | None = None) -> Split:
+        """The model cut in front of everything, with another backward rule (of `_rules.RULES`) at its ReLUs.
+
+        `features(params, x)` hands the first of the input's leaves on, and all else that the head reads: together
+        the two are the model as a function of all of `x`, without its tail where `scores` is "logits".
+
+        Raises:
+            ValueError: for a rule where the model has no ReLU.
+        """
+        if (scores, rule) not in self._wholes:
+            program, tail = flatten(self._closed, self._n_params, peel=None), None
+            if rule is not None:
+                program = _rules.with_rule(program, rule)
+            if scores == "logits":
+                program, tail = _tails.strip(program, live(program.equations, program.outputs))
+            self._wholes[scores, rule] = self._split_at(Cut(program, program.inputs[0], self._out_tree, self._batched), tail)
+        return self._wholes[scores, rule]
 
     def _row(self, layer: str | None) -> Layer:
         if layer is not None:
