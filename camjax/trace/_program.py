@@ -147,13 +147,13 @@ def reached(equations: Iterable[Equation], sources: Iterable[Value]) -> set[Valu
     return found
 
 
-def close(program: Program, wanted: Iterable[Value]) -> Program:
-    """Puts calls with a custom derivative back in place, except those that hide one of `wanted`.
+def close(program: Program, wanted: Iterable[Value], opened: Iterable[int] = ()) -> Program:
+    """Puts calls with a custom derivative back in place, except the `opened` and those that hide one of `wanted`.
 
     A closed call keeps its own derivative rule; an opened one is differentiated through its primal.
     """
     wanted = set(wanted)
-    keep: set[int] = set()
+    keep: set[int] = set(opened)
     for equation in program.equations:
         for output in wanted.intersection(equation.outputs):
             keep.update(hidden_in(program, equation, output))

@@ -12,8 +12,9 @@ from camjax._split import Split
 from camjax.trace import _rules, _tails
 from camjax.trace._analysis import Analysis, analyse
 from camjax.trace._cut import Cut
+from camjax.trace._flatten import flatten
 from camjax.trace._grid import Grids
-from camjax.trace._program import Value, live
+from camjax.trace._program import Program, Value, live
 from camjax.trace._scopes import Place, silent
 from camjax.trace._stages import stages
 from camjax.trace._table import Layer, Layers
@@ -144,12 +145,9 @@ class Traced:
             ValueError: for a rule where the model has no ReLU.
         """
         if (scores, rule) not in self._wholes:
-            program, tail = flatten(self._closed, self._n_params, peel=None), None
-            if rule is not None:
-                program = _rules.with_rule(program, rule)
-            if scores == "logits":
-                program, tail = _tails.strip(program, live(program.equations, program.outputs))
-            self._wholes[scores, rule] = self._split_at(Cut(program, program.inputs[0], self._out_tree, self._batched), tail)
+            program, tail = self._before_tail(flatten(self._closed, self._n_params, peel=None), scores)
+            program = program if rule is None else _rules.with_rule(program, rule)
+            self._wholes[scores, rule] = self._split_at(program, program.inputs[0], None, "the input", tail)
         return self._wholes[scores, rule]
 
     def _row(self, layer: str | None) -> Layer:
@@ -184,16 +182,22 @@ class Traced:
             raise ValueError(self._no_axes(row, found.grids))
         if isinstance(layout, Mapping):
             layout = Axes.of(value.shape, **layout)
-        program, tail = found.program, None
-        if scores == "logits":
-            program, tail = _tails.strip(program, live(program.equations, program.outputs))
+        program, tail = self._before_tail(found.program, scores)
+        return self._split_at(program, value, layout, row.name, tail)
+
+    def _before_tail(self, program: Program, scores: str) -> tuple[Program, str | None]:
+        if scores != "logits":
+            return program, None
+        return _tails.strip(program, live(program.equations, program.outputs))
+
+    def _split_at(self, program: Program, value: Value, layout: Axes | None, name: str, tail: str | None) -> Split:
         cut = Cut(program, value, self._out_tree, self._batched)
         return Split(
             cut.features,
             cut.head,
             axes=layout,
             batched=self._batched,
-            name=row.name,
+            name=name,
             tail=tail,
             bind=cut.bind if cut.captured else None,
             source=self,
