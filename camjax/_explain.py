@@ -36,7 +36,7 @@ def explain(
     axes: Axes | Mapping[str, Any] | None = None,
     smoothing: Smoothing | None = None,
     strict: bool = True,
-    chunk: int = 128,
+    chunk: int | None = None,
     ids: Any = None,
     key: Any = None,
 ) -> Explanation:
@@ -67,7 +67,8 @@ def explain(
         smoothing: a `camjax.Smoothing`: the mean of the maps of flipped, zoomed or noisy versions of the input.
         strict: whether what only values tell (a class out of range, NaN, a zero gradient) raises. With False, and
             always under `jax.jit`, it is told by `Explanation.status` alone.
-        chunk: how many evaluations of the head, over batch and targets, run at once; bounds memory.
+        chunk: how many evaluations of the head or of the model, over batch and targets, run at once; bounds memory.
+            None: 128 of the head, 32 of the whole model.
         ids: `[B]` integers, the examples' own numbers, for methods that draw random numbers: an example's noise depends
             on `key` and its id alone. By default 0 to B-1.
         key: a `jax.random.key`, for those methods.
@@ -91,7 +92,7 @@ def explain(
         ((1, 8, 8), (1,))
     """
     x, batch = _validate.check_input(x)
-    options = Options.checked(size, normalize, upsampling, scores, chunk, smoothing)
+    options = Options.checked(method, size, normalize, upsampling, scores, chunk, smoothing)
     _validate.check_method(method)
     _validate.check_key(method, key, smoothing)
     ids = _validate.check_ids(ids, batch)

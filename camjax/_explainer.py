@@ -37,7 +37,7 @@ def explainer(
     scores: str = "logits",
     axes: Axes | Mapping[str, Any] | None = None,
     smoothing: Smoothing | None = None,
-    chunk: int = 128,
+    chunk: int | None = None,
 ) -> Callable[..., Explanation]:
     """A pure function `f(model, x, target=None, *, ids=None, key=None) -> Explanation` for inputs like `x`.
 
@@ -78,7 +78,7 @@ def explainer(
     """
     x, _ = _validate.check_input(x, shapes=True)
     _validate.check_method(method)
-    options = Options.checked(size, normalize, upsampling, scores, chunk, smoothing)
+    options = Options.checked(method, size, normalize, upsampling, scores, chunk, smoothing)
     cuts, fuse = splits(model, x, layer, method, axes, scores, fusion)
     options = options.of(cuts, fuse, keep=True)
     example, weights = _like(x, 1), _like(model.params, 0)

@@ -38,12 +38,18 @@ class Options:
     keep: bool = True  # the K axis
 
     @classmethod
-    def checked(cls, size: Any, normalize: Any, upsampling: Any, scores: Any, chunk: Any, smoothing: Any) -> Options:
+    def checked(
+        cls, method: Method, size: Any, normalize: Any, upsampling: Any, scores: Any, chunk: Any, smoothing: Any
+    ) -> Options:
         """From the user's arguments; raises ValueError in words for what they cannot be."""
         _postprocess.check(size, normalize, upsampling)
         _validate.check_choice("scores", scores, ("logits", "outputs"))
+        if chunk is None:  # a head is a small part of a model
+            chunk = 32 if {"model", "probability", "run"}.intersection(needs_of(method)) else 128
         if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-            raise ValueError(f"chunk: got {chunk!r}, expected a positive int, how many head evaluations run at once.")
+            raise ValueError(
+                f"chunk: got {chunk!r}, expected a positive int, how many evaluations run at once, or None."
+            )
         if smoothing is not None and not isinstance(smoothing, Smoothing):
             raise ValueError(
                 f"smoothing: got {smoothing!r}, expected None or a camjax.Smoothing such as Smoothing(flip=True)."

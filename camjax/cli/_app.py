@@ -41,6 +41,7 @@ Scale = Annotated[float | None, _input("--scale", None, "Pixels 0..255 are divid
 Layout = Annotated[str | None, _input("--layout", "NHWC|NCHW", "Order of the axes.")]
 Interpolation = Annotated[str | None, _input("--interpolation", "NAME", "bilinear, bicubic, ...")]
 PICTURES = "Pictures, and folders of them; without any, a picture that comes with camjax."
+LAYER = "See camjax layers; several times for several layers, or 'stages'. Default: found."
 TARGET = "A class's number or name (several times for several classes), or the K best. Default: top:2."
 
 
@@ -66,8 +67,12 @@ def explain(
     pictures: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE|FOLDER", help=PICTURES)] = None,
     model: Spec = "testbed",
     weights: Weights = None,
-    layer: Annotated[str | None, _option("--layer", "-l", help="See camjax layers; else found.")] = None,
-    method: Annotated[str, _option("--method", help="gradcam, hirescam or layercam.")] = "gradcam",
+    layer: Annotated[list[str] | None, _option("--layer", "-l", help=LAYER)] = None,
+    fusion: Annotated[
+        str | None, _option("--fusion", help="Of several layers: mean, max, sum, product, layercam.")
+    ] = None,
+    method: Annotated[str, _option("--method", help="One of those that camjax methods lists.")] = "gradcam",
+    seed: Annotated[int, _option("--seed", help="Of methods that draw random numbers.")] = 0,
     target: Annotated[list[str] | None, _option("--target", "-t", metavar="CLASS|NAME|top:K", help=TARGET)] = None,
     scores: Annotated[str, _option("--scores", help="logits (before a softmax) or outputs.")] = "logits",
     out: Annotated[Path, _option("--out", "-o", metavar="DIR", help="For the panels.")] = Path("camjax-out"),
@@ -90,7 +95,7 @@ def explain(
         from camjax.cli._question import Question
 
         overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
-        question = Question(model, weights, layer, method, target or ["top:2"], scores, overrides)
+        question = Question(model, weights, layer or [], fusion, method, seed, target or ["top:2"], scores, overrides)
         status = run(pictures or [], question, Output(out, save_arrays, batch, colormap, alpha))
     raise typer.Exit(status)
 
@@ -110,3 +115,14 @@ def layers(
 
         text = table(model, weights, Overrides(size=size, resize=resize, layout=layout))
     typer.echo(text)
+
+
+@app.command()
+def methods(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show all about this one.")] = None,
+) -> None:
+    """List the methods: what they need, what they cost, when to choose them."""
+    with one_message():
+        from camjax.cli._methods import show
+
+        show(name)

@@ -10,7 +10,7 @@ import numpy as np
 
 import camjax
 from camjax import targets
-from camjax._layers import better_layer
+from camjax._layers import better_layer, splits
 from camjax.cli import _models, _prepare, _target
 from camjax.cli._errors import UsageError
 from camjax.cli._question import Question
@@ -52,29 +52,41 @@ class Engine:
         model = _models.build(question.spec, question.weights, size=_prepare.size(question.prepare))
         self.preprocess = _prepare.resolve(model, question.spec, question.prepare)
         example = jax.ShapeDtypeStruct(_prepare.shape(self.preprocess), np.float32)
-        self._split = camjax.split(model, example, question.layer, scores=question.scores)
-        self.classes = len(model.labels) if model.labels is not None else _classes(model, self._split, example)
+        self._method: Any = METHODS[method]()
+        several: Any = question.layers
+        layer = several if len(several) > 1 else several[0] if several else None
+        cuts, fusion = splits(model, example, layer, self._method, None, question.scores, question.fusion)
+        self._splits, first = cuts, cuts[0]
+        self.classes = len(model.labels) if model.labels is not None else _classes(model, first, example)
         self.assumed = model.preprocess is None
         self.model, self.note = _models.named(model, self.classes)
         wanted = _target.parse(question.targets, self.model, self.classes)
         self._target = _target.Reported(wanted)
         self._explain = camjax.explainer(
-            self.model, example, layer=self._split, method=METHODS[method](), scores=question.scores
+            self.model,
+            example,
+            layer=cuts if len(cuts) > 1 else first,
+            fusion=fusion if len(cuts) > 1 else None,
+            method=self._method,
+            scores=question.scores,
         )
+        self._key = jax.random.key(question.seed)
         self.title = METHODS[method].__name__
-        self.layer = self._split.name
+        self.layer = ", ".join(split.name for split in self._splits)
         # Of scores before a sigmoid, or after whatever the model ends with, no softmax is taken.
-        self._normal = question.scores == "logits" and self._split.tail != "sigmoid"
+        self._normal = question.scores == "logits" and self._splits[0].tail != "sigmoid"
         # Exponentials of scores, divided by their sum, are probabilities only where the model says so.
-        self.probability = "probability" if self._split.tail == "softmax" else "softmax"
+        self.probability = "probability" if self._splits[0].tail == "softmax" else "softmax"
 
     def name(self, index: int) -> str:
         """The class's name, or its number."""
         labels = self.model.labels
         return labels[index] if labels is not None and index < len(labels) else f"class {index}"
 
-    def __call__(self, inputs: Sequence[np.ndarray], batch: int) -> list[Answer | str]:
+    def __call__(self, inputs: Sequence[np.ndarray], batch: int, numbers: Sequence[int]) -> list[Answer | str]:
         """Explain up to `batch` pictures, as one batch of that size whatever their number.
+
+        A picture's random numbers depend on the seed and on its own number in `numbers`.
 
         Returns:
             For each picture its answer, or the reason why there is none.
@@ -84,7 +96,8 @@ class Engine:
         """
         padded = [*inputs, *[inputs[-1]] * (batch - len(inputs))]
         try:
-            result = jax.device_get(self._explain(self.model, np.stack(padded), self._target))
+            ids = np.array([*numbers, *[0] * (batch - len(inputs))], np.int32)
+            result = jax.device_get(self._explain(self.model, np.stack(padded), self._target, ids=ids, key=self._key))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -99,6 +112,8 @@ class Engine:
             return "the score or the map is not finite: NaN in the weights, or the model overflows."
         if (status[:-1] & int(camjax.Status.ZERO_GRADIENT)).any():
             return f"the score does not depend on layer {self.layer}; {self._better()}."
+        if (status[:-1] & int(camjax.Status.NOT_APPLICABLE)).any():
+            return f"{self.title} at layer {self.layer}: {self._method.refusal}"
         scores = np.asarray(result.score)
         probabilities = np.exp(scores - scores[-1])
         if (status & int(camjax.Status.PROBABILITIES)).any():
@@ -120,7 +135,7 @@ class Engine:
 
     def _better(self) -> str:
         example = jax.ShapeDtypeStruct(_prepare.shape(self.preprocess), np.float32)
-        better = better_layer(self.model, example, self._split)
+        better = better_layer(self.model, example, self._splits)
         return f"try --layer {better}" if better else "name another one, camjax layers lists them"
 
 

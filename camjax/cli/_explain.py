@@ -38,8 +38,9 @@ class Output:
 
 
 class Picture(NamedTuple):
-    """A picture as the model gets it, as it saw it, and as the panel shows it."""
+    """A picture and its number: as the model gets it, as it saw it, and as the panel shows it."""
 
+    number: int
     source: Source
     x: np.ndarray
     seen: np.ndarray
@@ -69,18 +70,19 @@ def run(paths: Sequence[Path], question: Question, output: Output) -> int:
         waiting: list[Picture] = []
         for number, source in enumerate(inputs.sources, 1):
             try:
-                waiting.append(_picture(source, engine, embedded=not paths))
+                waiting.append(_picture(number, source, engine, embedded=not paths))
             except ValueError as error:  # ImageError, and pictures that the crop does not fit
                 report.failed(str(source.path), str(error).removeprefix(f"{source.path}: "))
             if waiting and (len(waiting) == batch or number == len(inputs.sources)):
-                for picture, answer in zip(waiting, engine([p.x for p in waiting], batch), strict=True):
+                answers = engine([p.x for p in waiting], batch, [p.number for p in waiting])
+                for picture, answer in zip(waiting, answers, strict=True):
                     _finish(picture, answer, engine, output, report)
                 waiting = []
     report.summary(output.out, inputs.skipped)
     return SOME_FAILED if report.failures else OK
 
 
-def _picture(source: Source, engine: Engine, embedded: bool) -> Picture:
+def _picture(number: int, source: Source, engine: Engine, embedded: bool) -> Picture:
     if embedded:
         from camjax import testbed
 
@@ -90,7 +92,7 @@ def _picture(source: Source, engine: Engine, embedded: bool) -> Picture:
     x, seen = images.preprocess(image, engine.preprocess)
     scale = TILE / max(seen.shape[:2])
     height, width = (max(1, round(side * scale)) for side in seen.shape[:2])
-    return Picture(source, x, seen, images.crop(image, engine.preprocess, (height, width), "lanczos"))
+    return Picture(number, source, x, seen, images.crop(image, engine.preprocess, (height, width), "lanczos"))
 
 
 def _finish(picture: Picture, answer: Answer | str, engine: Engine, output: Output, report: _report.Report) -> None:

@@ -15,8 +15,10 @@ class Question:
 
     spec: str
     weights: Path | None
-    layer: str | None
+    layers: Sequence[str]
+    fusion: str | None
     method: str
+    seed: int
     targets: Sequence[str]
     scores: str
     prepare: Overrides

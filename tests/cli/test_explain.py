@@ -104,7 +104,7 @@ def test_batches_have_one_shape_and_change_nothing(camjax, workplace, monkeypatc
 
     def watched(*args, **kwargs):
         run = explainer(*args, **kwargs)
-        return lambda model, x, target: (shapes.append(x.shape), run(model, x, target))[1]
+        return lambda model, x, target, **options: (shapes.append(x.shape), run(model, x, target, **options))[1]
 
     monkeypatch.setattr(library, "explainer", watched)
     results = {}

@@ -115,7 +115,7 @@ def test_a_batch_that_does_not_fit_into_memory(camjax, monkeypatch):
 
     import camjax as library
 
-    def exhausted(*args):
+    def exhausted(*args, **options):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
 
     monkeypatch.setattr(library, "explainer", lambda *args, **kwargs: exhausted)
