@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax import images as images
     from camjax import methods as methods
     from camjax import plot as plot
+    from camjax import saliency as saliency
     from camjax import targets as targets
     from camjax import testing as testing
     from camjax._axes import Axes as Axes
@@ -34,11 +35,15 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax.methods import GradCAM as GradCAM
     from camjax.methods import HiResCAM as HiResCAM
     from camjax.methods import LayerCAM as LayerCAM
+    from camjax.saliency import Attribution as Attribution
+    from camjax.saliency import attribute as attribute
+    from camjax.saliency import guided_gradcam as guided_gradcam
     from camjax.trace import Layer as Layer
     from camjax.trace import Layers as Layers
 
 _CONTENTS = {
-    "camjax": ("fusion", "images", "methods", "plot", "targets", "testing"),  # modules that are public as they are
+    # modules that are public as they are
+    "camjax": ("fusion", "images", "methods", "plot", "saliency", "targets", "testing"),
     "camjax._axes": ("Axes",),
     "camjax._explain": ("explain",),
     "camjax._explainer": ("explainer",),
@@ -49,6 +54,7 @@ _CONTENTS = {
     "camjax._smoothing": ("Smoothing",),
     "camjax._split": ("Split",),
     "camjax.methods": ("CoarseMap", "GradCAM", "HiResCAM", "LayerCAM"),
+    "camjax.saliency": ("Attribution", "attribute", "guided_gradcam"),
     "camjax.trace": ("Layer", "Layers"),
 }
 _HOME = {name: module for module, names in _CONTENTS.items() for name in names}

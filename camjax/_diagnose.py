@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,12 @@ from camjax._explanation import Explanation, Status
 from camjax._split import Split
 from camjax.methods._contract import describe
 
+if TYPE_CHECKING:
+    from camjax.saliency import Attribution
+
 
 def check(
-    explanation: Explanation,
+    explanation: Explanation | Attribution,
     method: Any,
     splits: tuple[Split, ...],
     params: Any,
@@ -46,7 +49,7 @@ def check(
         got = sorted({int(c) for c in np.asarray(explanation.target)[tuple(where.T)]})
         n = class_scores(split, params, x).shape[0]
         raise ValueError(
-            f"target: got class {', '.join(map(str, got))} for {_examples(where)}, but the model has {n} classes; "
+            f"target: got class {', '.join(map(str, got))} for {examples(where)}, but the model has {n} classes; "
             f"expected indices from 0 to {n - 1}."
         )
     if (where := _where(status, Status.NON_FINITE)).size:
@@ -56,11 +59,11 @@ def check(
         remedy = f"try layer={better!r}" if better else "name another layer (camjax.layers lists them)"
         raise ValueError(
             f"{_layer(splits)}: the score does not depend on it (every gradient is exactly zero) "
-            f"for {_examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
+            f"for {examples(where)}; {remedy}, or pass strict=False to get a zero map and a status flag."
         )
     if (where := _where(status, Status.NOT_APPLICABLE)).size:
         refusal = getattr(method, "refusal", "it does not apply to this model at this layer.")
-        raise ValueError(f"method: {describe(method)} at {_layer(splits)}, {_examples(where)}: {refusal}")
+        raise ValueError(f"method: {describe(method)} at {_layer(splits)}, {examples(where)}: {refusal}")
     if (status & int(Status.PROBABILITIES)).all():
         warnings.warn(
             "the class scores of every example sum to one: probabilities were explained, whose gradients vanish "
@@ -78,7 +81,7 @@ def _not_finite(where: np.ndarray, splits: tuple[Split, ...], params: Any, x: An
                 bad = np.flatnonzero(np.asarray(found(leaf)).reshape(leaf.shape[0], -1).any(1))
                 if bad.size:
                     return (
-                        f"x{jax.tree_util.keystr(path)}: {name} in {_examples(bad[:, None])}; expected finite "
+                        f"x{jax.tree_util.keystr(path)}: {name} in {examples(bad[:, None])}; expected finite "
                         "numbers. Replace or drop them, or pass strict=False to get status flags instead."
                     )
     bad_weights = [
@@ -93,7 +96,7 @@ def _not_finite(where: np.ndarray, splits: tuple[Split, ...], params: Any, x: An
     if not all(map(_finite, jax.tree.leaves([split.bound(params) for split in splits]))):
         return "model: NaN or infinite values in an array that apply captured; expected finite weights."
     return (
-        f"{_layer(splits)}: the score or the map is not finite for {_examples(where)}, though the "
+        f"{_layer(splits)}: the score or the map is not finite for {examples(where)}, though the "
         "input and the weights are: the model overflows or divides by zero. Try the model in float32, or pass "
         "strict=False to get status flags instead."
     )
@@ -112,7 +115,8 @@ def _where(status: np.ndarray, flag: Status) -> np.ndarray:
     return np.argwhere(status & int(flag))
 
 
-def _examples(where: np.ndarray) -> str:
+def examples(where: np.ndarray) -> str:
+    """The numbers of the examples in the first column, in words."""
     numbers = sorted({int(n) for n in where[:, 0]})
     text = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
     return f"example{'s' if len(numbers) > 1 else ''} {text}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -51,7 +52,7 @@ class Example:
 
     def outputs_for(self, x: Any) -> Any:
         """The model's outputs for another input, in the scores that the head gives."""
-        return self.split.unbatched(self.split.head(self.params, *self.split.features(self.params, _batched(x))))
+        return self.split.outputs(self.params, x)
 
     def input_size(self) -> tuple[int, ...]:
         """The sizes of the input's axes that the layer's space axes come from."""
@@ -68,16 +69,21 @@ class Linearised:
     @classmethod
     def at(cls, example: Example) -> Linearised:
         """Evaluates the head and its vjp; the features stay outside of what is differentiated."""
+        return cls.of(example.outputs, example.maps)
 
-        def floats(maps: Any) -> tuple[dict[int, Any], Any]:
-            outputs = example.outputs(maps)
+    @classmethod
+    def of(cls, function: Callable[[Any], Any], point: Any) -> Linearised:
+        """The same for any function from floating arrays to one example's outputs."""
+
+        def floats(point: Any) -> tuple[dict[int, Any], Any]:
+            outputs = function(point)
             return _floats(outputs), outputs
 
-        _, pull, outputs = jax.vjp(floats, example.maps, has_aux=True)
+        _, pull, outputs = jax.vjp(floats, point, has_aux=True)
         return cls(outputs, pull)
 
-    def score_and_gradient(self, target: Target) -> tuple[Float[Array, ""], Float[Array, "*space C"]]:
-        """The score S of one target, and dS/dA in the model's dtype."""
+    def score_and_gradient(self, target: Target) -> tuple[Float[Array, ""], Any]:
+        """The score S of one target, and dS/dA (dS/dpoint) in the model's dtype."""
         leaves, tree = jax.tree.flatten(self.outputs)
 
         def score(values: dict[int, Any]) -> Any:
@@ -108,12 +114,8 @@ def input_size(axes: Axes, x: Any) -> tuple[int, ...]:
 
 def class_scores(split: Split, params: Any, x: Any) -> jax.ShapeDtypeStruct:
     """The shape and dtype of one example's class scores, found without running anything."""
-
-    def scores(params: Any, x: Any) -> Any:
-        return logits(split.unbatched(split.head(params, *split.features(params, x))))
-
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
-    return jax.eval_shape(scores, params, one)
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x)
+    return jax.eval_shape(lambda params, x: logits(split.outputs(params, x)), params, one)
 
 
 def wide(tree: Any) -> Any:

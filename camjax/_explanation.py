@@ -28,6 +28,8 @@ class Status(enum.IntFlag):
     """The scores of the classes sum to one: probabilities were explained, where logits were expected."""
     NOT_APPLICABLE = 32
     """The method does not apply to this model at this layer; the method says why."""
+    INCOMPLETE = 64
+    """The values do not add up to the score as they should (`camjax.saliency.IntegratedGradients`)."""
 
 
 class Explanation(NamedTuple):

@@ -89,6 +89,10 @@ class Split:
         """The first argument of `features` and `head` in a compiled program."""
         return params if self.bind is None else self.bind(params)
 
+    def outputs(self, params: Any, x: Any) -> Any:
+        """The outputs for one example, neither of which has a batch axis, in the scores that the head gives."""
+        return self.unbatched(self.head(params, *self.features(params, jax.tree.map(lambda leaf: leaf[None], x))))
+
     def unbatched(self, outputs: Any) -> Any:
         """The head's outputs for a batch of one, as those of the one example: no batch axis."""
         leaves, tree = jax.tree.flatten(outputs)
