@@ -10,8 +10,7 @@ import flax.errors
 from flax import linen as nn
 
 from camjax import Model, Preprocess
-from camjax_flax._apply import Apply, Inputs
-from camjax_flax._scopes import Calls, is_forward, scope_name
+from camjax.adapting import Apply, Calls, Inputs, is_forward, scope_name
 
 # The keyword arguments of `module.apply` that are Linen's and not the method's.
 _OPTIONS = ("rngs", "mutable", "capture_intermediates")

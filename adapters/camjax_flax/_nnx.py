@@ -14,8 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from camjax import Model, Preprocess
-from camjax_flax._apply import Apply, Inputs
-from camjax_flax._scopes import Calls, is_forward, scope_name
+from camjax.adapting import Apply, Calls, Inputs, is_forward, scope_name
 
 _calls: contextvars.ContextVar[Calls | None] = contextvars.ContextVar("camjax_flax_calls", default=None)
 

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from camjax.adapting._scopes import IDENTITY
+
 if TYPE_CHECKING:
     from jaxtyping import Array
 
@@ -98,7 +100,7 @@ class Program:
                         stack.enter_context(jax.named_scope(scope))
                     args, kwargs = resolve(step.args, values), resolve(step.kwargs, values)
                     value = step.operation(*args, **kwargs)
-                    values[step.name] = checkpoint_name(value, "camjax:identity") if step.marker else value
+                    values[step.name] = checkpoint_name(value, IDENTITY) if step.marker else value
         return resolve(self.outputs, values)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from jax.extend import core
 
+from camjax.adapting._scopes import IDENTITY as IDENTITY
 from camjax.trace._program import Frame, Iteration
 
-IDENTITY = "camjax:identity"  # the name that adapters give to the output of a module that computes nothing
 FOLDED = "@folded"  # marks the iterations before and after a peeled one, which stay a scan
 _ITERATION = "@["  # marks the inlined iteration of a peeled scan
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jax.ad_checkpoint import checkpoint_name
 
-IDENTITY = "camjax:identity"
+IDENTITY = "camjax:identity"  # the name of the output of a module that computes nothing
 
 
 class Calls:

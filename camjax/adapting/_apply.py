@@ -39,7 +39,7 @@ class Inputs:
         function: the unbound method; its first parameter is the module.
         settings: the keyword arguments that every call gets.
         options: names among `settings` that are not the method's own.
-        adapter: `from_linen` or `from_nnx`, for messages.
+        adapter: the adapter's name, for messages.
         name: what the method is called in messages.
     """
 
