@@ -115,7 +115,7 @@ def _check_result(result: Attribution, method: Saliency, whole: Split, params: A
     if (where := np.argwhere(status & int(Status.ZERO_GRADIENT))).size:
         raise ValueError(
             f"x: the score does not depend on it (every gradient is exactly zero) for {_diagnose.examples(where)}. Is "
-            "the target cut off from the input, or does the model saturate there? Pass strict=False to get zeros and a "
+            "the target cut off from the input, or is the model saturated there? Pass strict=False to get zeros and a "
             "status flag."
         )
     if (where := np.argwhere(status & int(Status.INCOMPLETE))).size:

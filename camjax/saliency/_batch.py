@@ -82,8 +82,10 @@ def _example(
         score = target(clean)
         values = method.values(start, mean, variance)
         _check_values(method, values, start)
+        # A rule stops what is negative, so that nothing may be left where the score does depend on the input.
+        nothing = Status.ZERO_GRADIENT if method.rule is None else Status.EMPTY
         flags = {
-            Status.ZERO_GRADIENT: _all(lambda leaf: leaf == 0, (mean, variance)),
+            nothing: _all(lambda leaf: leaf == 0, (mean, variance)),
             Status.PROBABILITIES: _sum_to_one(target, clean) if options.expect_logits else jnp.bool_(False),
             Status.INCOMPLETE: method.incomplete(
                 start, values, score, lambda point: target(wide(outputs(native(point))))

@@ -59,7 +59,7 @@ class Attribution(NamedTuple):
             place of leaves that are not floating (tokens, masks), which have no gradient.
         score: `[B, K]`, the explained scores.
         target: `[B, K]`, int32, the class each score is about; -1 for a callable target.
-        status: `[B, K]`, int32, a sum of `camjax.Status` flags.
+        status: `[B, K]`, int32, a sum of `camjax.Status` flags; EMPTY where a backward rule lets nothing through.
     """
 
     values: Any

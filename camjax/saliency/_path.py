@@ -64,8 +64,11 @@ class IntegratedGradients(Saliency):
 
     def point(self, x: Any, key: Any, i: Any) -> Any:
         """The midpoint of step `i`, counted from 0."""
-        there = (i + 0.5) / self.steps
-        return jax.tree.map(lambda leaf, b: b + jnp.asarray(there, leaf.dtype) * (leaf - b), x, self._baseline(x))
+
+        def there(leaf: Any, b: Any) -> Any:
+            return b + (jnp.asarray(i, leaf.dtype) + 0.5) / self.steps * (leaf - b)
+
+        return jax.tree.map(there, x, self._baseline(x))
 
     def values(self, x: Any, mean: Any, variance: Any) -> Any:
         """The shares."""

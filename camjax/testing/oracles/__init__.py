@@ -1,5 +1,6 @@
 """Oracles: each method as its paper writes it, in float64 NumPy, slow and literal."""
 
+from camjax.testing.oracles import saliency as saliency
 from camjax.testing.oracles.gradient import grad_cam as grad_cam
 from camjax.testing.oracles.gradient import gradient as gradient
 from camjax.testing.oracles.gradient import hirescam as hirescam
