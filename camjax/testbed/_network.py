@@ -118,7 +118,5 @@ def preprocess(images: np.ndarray | Array) -> Float[Array, "b h w 3"]:
         >>> float(preprocess(np.full((1, 64, 64, 3), 255, np.uint8)).max())
         2.0
     """
-    x = jnp.asarray(images, jnp.float32)
-    # Broadcast by hand: rank promotion may be forbidden where this is called.
-    mean, std = (jnp.broadcast_to(jnp.asarray(of, jnp.float32), x.shape) for of in (PREPROCESS.mean, PREPROCESS.std))
-    return (x / PREPROCESS.scale - mean) / std
+    mean, std = (jnp.asarray(value, jnp.float32) for value in (PREPROCESS.mean, PREPROCESS.std))
+    return (jnp.asarray(images, jnp.float32) / PREPROCESS.scale - mean) / std
