@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax import plot as plot
     from camjax import saliency as saliency
     from camjax import targets as targets
+    from camjax import testbed as testbed
     from camjax import testing as testing
     from camjax._axes import Axes as Axes
     from camjax._explain import explain as explain
@@ -45,7 +46,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
 
 _CONTENTS = {
     # modules that are public as they are
-    "camjax": ("fusion", "images", "methods", "plot", "saliency", "targets", "testing"),
+    "camjax": ("fusion", "images", "methods", "plot", "saliency", "targets", "testbed", "testing"),
     "camjax._axes": ("Axes",),
     "camjax._explain": ("explain",),
     "camjax._explainer": ("explainer",),

@@ -92,8 +92,8 @@ def explain(
         ((1, 8, 8), (1,))
     """
     x, batch = _validate.check_input(x)
-    options = Options.checked(method, size, normalize, upsampling, scores, chunk, smoothing)
     _validate.check_method(method)
+    options = Options.checked(method, size, normalize, upsampling, scores, chunk, smoothing)
     _validate.check_key(method, key, smoothing)
     ids = _validate.check_ids(ids, batch)
     cuts, fuse = splits(model, x, layer, method, axes, scores, fusion)

@@ -22,6 +22,8 @@ NEEDS = {
     "key": "a random key of the example, the same for all its targets",
     "upsample": "a function from a map [*space] to one of the input's size",
     "chunk": "how many evaluations of `head` or `model` may run at once, an int",
+    "sites": "what the input and each bias with a place in the picture add to the score, a list of [*space, C]",
+    "lift": "the head's DeepLIFT multipliers of A against maps of zeros, [*space, C]",
 }
 
 
@@ -71,6 +73,7 @@ A class may say more about itself, all of it optional:
 
 - `about`, an `About`;
 - `grid`: "layer" (the default: `raw` has the layer's grid), "input" (it has the input's size) or "own";
+- `needs`, where they depend on its fields: a tuple of names in the place of the parameters;
 - `refusal`, the error for maps that are flagged as not applicable: what is wrong, and the remedy;
 - `retarget(target)`, the target that is explained in the place of the one asked for."""
 
@@ -85,6 +88,9 @@ def needs_of(method: Method) -> tuple[str, ...]:
     Raises:
         ValueError: when a parameter without a default is not in `NEEDS`.
     """
+    own = getattr(method, "needs", None)
+    if own is not None:  # a method that has others inside knows what they need
+        return tuple(own)
     found = []
     for name, parameter in inspect.signature(method).parameters.items():
         if name in NEEDS and parameter.kind is not parameter.POSITIONAL_ONLY:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-import jax.numpy as jnp
-
-from camjax.methods._contract import CoarseMap
+from camjax.methods._contract import About, CoarseMap
+from camjax.methods._weighted import weighted
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -39,9 +38,13 @@ class GradCAM:
            [ 0., -1.]], dtype=float32)
     """
 
+    about: ClassVar[About] = About(
+        "Selvaraju et al., ICCV 2017 (arXiv:1610.02391)",
+        "1 forward; 1 backward of the head",
+        "the default: the most used, and the best understood",
+    )
+
     def __call__(self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]) -> CoarseMap:
         """The coarse map of one example and one target; the class has the equations."""
         space = tuple(range(gradients.ndim - 1))
-        weights = gradients.mean(space)  # eq. 1
-        # One matrix product: with K targets under vmap it is [Z, C] x [C, K].
-        return CoarseMap(jnp.matmul(activations, weights, precision="highest"), weights)  # eq. 2
+        return weighted(activations, gradients.mean(space))  # eq. 2 of eq. 1

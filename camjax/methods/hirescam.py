@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import jax.numpy as jnp
 
-from camjax.methods._contract import CoarseMap
+from camjax.methods._contract import About, CoarseMap
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -33,6 +33,13 @@ class HiResCAM:
            [0., 0.]], dtype=float32)
     """
 
+    about: ClassVar[About] = About(
+        "Draelos & Carin, 2020 (arXiv:2011.08891)",
+        "1 forward; 1 backward of the head",
+        "maps that must not show what the score did not read",
+    )
+
     def __call__(self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]) -> CoarseMap:
         """The coarse map of one example and one target; the class has the equation."""
-        return CoarseMap(jnp.vecdot(activations, gradients, precision="highest"))
+        raw = jnp.vecdot(activations, gradients, precision="highest")
+        return CoarseMap(raw, terms=activations * gradients)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from camjax.methods._contract import CoarseMap
+from camjax.methods._contract import About, CoarseMap
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -34,6 +34,13 @@ class LayerCAM:
            [0., 0.]], dtype=float32)
     """
 
+    about: ClassVar[About] = About(
+        "Jiang et al., IEEE TIP 2021 (doi:10.1109/TIP.2021.3089943)",
+        "1 forward; 1 backward of the head",
+        "shallow layers, and several layers with fusion='layercam'",
+    )
+
     def __call__(self, *, activations: Float[Array, "*space C"], gradients: Float[Array, "*space C"]) -> CoarseMap:
         """The coarse map of one example and one target; the class has the equation."""
-        return CoarseMap(jnp.vecdot(activations, jax.nn.relu(gradients), precision="highest"))
+        positive = jax.nn.relu(gradients)
+        return CoarseMap(jnp.vecdot(activations, positive, precision="highest"), terms=activations * positive)
