@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from camjax import _postprocess
-from camjax._example import Example, Linearised, wide
+from camjax._example import Example, Linearised, space_dims, wide
 from camjax._target import Target, logits, pick
 
 
@@ -74,6 +74,51 @@ def _upsample(given: Given) -> Callable[[Any], Any]:
     return lambda maps: _postprocess.upsample(maps, given.example.input_size(), given.upsampling)
 
 
+def _shares(given: Given) -> list[Any]:
+    example = given.example
+    split, axes = example.split, example.axes
+    if split.source is None:
+        raise ValueError(
+            f"layer: the method adds up the biases of the whole model, which the hand-written camjax.Split "
+            f"{split.name or '(without a name)'} does not show; leave layer= out, or give the name of a layer "
+            "(camjax.layers lists them), so that the model is traced."
+        )
+    sites = split.source.sites("outputs" if split.tail is None else "logits")
+    if not sites.grids.known:
+        raise ValueError(
+            "method: it shows where in the picture biases act, but no convolution of this model labels the space axes "
+            "of x, so that is not known; choose a method of the layer alone, such as camjax.HiResCAM()."
+        )
+    terms = sites.terms(
+        split,
+        example.params,
+        jax.tree.map(lambda leaf: leaf[None], example.x),
+        lambda outputs: given.target(wide(outputs)),
+    )
+    dims = space_dims(axes, example.x)
+    floats = [i for i, leaf in enumerate(jax.tree.leaves(example.x)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    if axes.leaf not in floats:
+        raise ValueError(
+            f"x: leaf {axes.leaf}, from which the layer's grid comes, is no floating array, so that no share of the "
+            "score is its own; convert pictures with x.astype(jnp.float32)."
+        )
+    of_input = jnp.moveaxis(terms[floats.index(axes.leaf)].values[0], dims, range(len(dims)))
+    placed = [(term, term.axes) for term in terms[len(floats) :]]
+    maps = [where.to_map(term.values) for term, where in placed if where is not None and where.leaf == axes.leaf]
+    return [of_input.reshape(*example.input_size(), -1), *maps]
+
+
+def _multipliers(given: Given) -> Any:
+    from camjax.trace._lift import multipliers  # the trace is not needed by most
+
+    maps = wide(given.example.maps)
+
+    def head(maps: Any) -> Any:
+        return given.target(wide(given.example.outputs(maps)))
+
+    return multipliers(head, maps, jnp.zeros_like(maps)).astype(maps.dtype)
+
+
 PROVIDERS: dict[str, Callable[[Given], Any]] = {
     "activations": lambda given: wide(given.example.maps),
     "gradients": lambda given: wide(given.gradients),
@@ -86,10 +131,12 @@ PROVIDERS: dict[str, Callable[[Given], Any]] = {
     "key": lambda given: given.key,
     "upsample": _upsample,
     "chunk": lambda given: given.chunk,
+    "sites": _shares,
+    "lift": _multipliers,
 }
 """For each name in `methods.NEEDS`, how it is made; only what the method's parameters name is."""
 
-EVALUATES = frozenset({"head", "model", "probability", "run"})
+EVALUATES = frozenset({"head", "model", "probability", "run", "sites"})
 """The needs with which a method evaluates the model or its head, `chunk` points at a time."""
 
 

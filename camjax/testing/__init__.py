@@ -25,6 +25,7 @@ from camjax._model import Model
 from camjax.methods import GradCAM, Method
 from camjax.testing import oracles
 from camjax.testing._claims import CLAIMED
+from camjax.testing._complete import Completeness, complete, completeness
 from camjax.testing._invariants import chunked, finite, stacked, transformed
 from camjax.testing._laws import (
     gauge,
@@ -42,8 +43,11 @@ __all__ = [
     "CLAIMED",
     "INVARIANTS",
     "LAWS",
+    "Completeness",
     "check",
     "chunked",
+    "complete",
+    "completeness",
     "finite",
     "gauge",
     "homogeneous",

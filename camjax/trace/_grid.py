@@ -97,8 +97,11 @@ class Grids:
         # Where it goes to is no grid any more (it was mixed in a way that is not followed), it was read.
         return any((out, d) in live or not self.follow.is_space(self.layouts[out][d]) for out, d in goes)
 
-    def axes(self, value: Value) -> Axes | None:
-        """The `Axes` of a value on which the whole grid lies, once, beside channels only; otherwise None."""
+    def axes(self, value: Value, bare: bool = False) -> Axes | None:
+        """The `Axes` of a value on which the whole grid lies, once, beside channels only; otherwise None.
+
+        `bare`: channels may be missing, as in the mean of a layer normalisation.
+        """
         layout = self.layouts.get(value)
         if layout is None or not self.known:
             return None
@@ -115,7 +118,7 @@ class Grids:
                 return None
         leaves = {axis[1] for axis in space}
         wanted = sorted(axis for axis in self.follow.space if axis[1] in leaves)
-        if len(leaves) != 1 or wanted != sorted(space) or not channels:
+        if len(leaves) != 1 or wanted != sorted(space) or not (channels or bare):
             return None
         if any(dim.before or dim.after for dim in layout if not self.follow.is_space(dim)):
             return None

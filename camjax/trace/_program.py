@@ -76,6 +76,13 @@ class Equation:
         """The inputs that are not literals."""
         return [atom for atom in self.inputs if isinstance(atom, Value)]
 
+    def at(self, arguments: Iterable[Any]) -> list[Any]:
+        """Its outputs for these arrays."""
+        primitive = self.eqn.primitive
+        with self.eqn.ctx.manager:  # the mesh, the dtypes' width and the metadata of the model's own code
+            out = primitive.bind(*arguments, **primitive.get_bind_params(self.params))
+        return list(out) if primitive.multiple_results else [out]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Program:
@@ -109,11 +116,8 @@ class Program:
 def evaluate(equations: Iterable[Equation], env: dict[Value, Any]) -> None:
     """Evaluates `equations` in order, reading and writing arrays in `env`."""
     for equation in equations:
-        primitive = equation.eqn.primitive
-        arguments = [read(env, atom) for atom in equation.inputs]
-        with equation.eqn.ctx.manager:  # the mesh, the dtypes' width and the metadata of the model's own code
-            out = primitive.bind(*arguments, **primitive.get_bind_params(equation.params))
-        env.update(zip(equation.outputs, out if primitive.multiple_results else [out], strict=True))
+        out = equation.at([read(env, atom) for atom in equation.inputs])
+        env.update(zip(equation.outputs, out, strict=True))
 
 
 def read(env: dict[Value, Any], atom: Atom) -> Any:

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
+
 from camjax._axes import Axes
 from camjax._split import Split
 from camjax.trace import _rules, _tails
@@ -16,6 +18,7 @@ from camjax.trace._flatten import flatten
 from camjax.trace._grid import Grids
 from camjax.trace._program import Program, Value, live
 from camjax.trace._scopes import Place, silent
+from camjax.trace._sites import Sites
 from camjax.trace._stages import stages
 from camjax.trace._table import Layer, Layers
 
@@ -49,6 +52,7 @@ class Traced:
         self._batched, self._input_paths = tuple(batched), tuple(input_paths)
         self._splits: dict[Hashable, Split] = {}
         self._wholes: dict[tuple[str, str | None], Split] = {}
+        self._sites: dict[str, Sites] = {}
         self._analyses: dict[_Peel, Analysis] = {}
         self._addresses: dict[str, _Address] = {}
 
@@ -149,6 +153,18 @@ class Traced:
             program = program if rule is None else _rules.with_rule(program, rule)
             self._wholes[scores, rule] = self._split_at(program, program.inputs[0], None, "the input", tail)
         return self._wholes[scores, rule]
+
+    def sites(self, scores: str = "logits") -> Sites:
+        """The bias sites of the model, without its tail where `scores` is "logits".
+
+        Raises:
+            ValueError: where the score has no gradient, for a while loop.
+        """
+        if scores not in self._sites:
+            program, _ = self._before_tail(flatten(self._closed, self._n_params, peel=None), scores)
+            rebuild = functools.partial(jax.tree.unflatten, self._out_tree)
+            self._sites[scores] = Sites(program, self._batched, rebuild)
+        return self._sites[scores]
 
     def _row(self, layer: str | None) -> Layer:
         if layer is not None:

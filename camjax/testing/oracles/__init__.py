@@ -1,5 +1,7 @@
 """Oracles: each method as its paper writes it, in float64 NumPy, slow and literal."""
 
+from camjax.testing.oracles import fullgrad as fullgrad
+from camjax.testing.oracles import lift as lift
 from camjax.testing.oracles import saliency as saliency
 from camjax.testing.oracles.gradient import grad_cam as grad_cam
 from camjax.testing.oracles.gradient import gradient as gradient
