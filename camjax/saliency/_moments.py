@@ -15,8 +15,8 @@ def moments(function: Callable[[Any], Any], points: int, together: int, spread: 
     Blocks are joined by their means and sums of squared deviations (Chan, Golub, LeVeque, 1979), which does not
     cancel as a difference of sums would.
 
-    >>> moments(lambda i: {"a": jnp.square(i * 1.0)}, points=4, together=3, spread=True)
-    ({'a': Array(3.5, dtype=float32)}, {'a': Array(12.25, dtype=float32)})
+    >>> moments(lambda i: {"a": jnp.square(i * 1.0)}, points=5, together=3, spread=True)
+    ({'a': Array(6., dtype=float32)}, {'a': Array(34.8, dtype=float32)})
     """
     if points == 1:
         value = function(jnp.int32(0))
@@ -41,14 +41,18 @@ def moments(function: Callable[[Any], Any], points: int, together: int, spread: 
             squares = jax.tree.map(lambda *parts: sum(parts), squares, new[1], between)
         return count + n, jax.tree.map(lambda m, d: m + d * share(d), mean, step), squares
 
-    together = min(together, points)
-    whole = points // together
-    i = jnp.arange(points)
-    state = (jnp.int32(together), *block(i[:together]))
-    if whole > 1:
-        rows = i[together : whole * together].reshape(whole - 1, together)
-        state, _ = jax.lax.scan(lambda s, row: (joined(s, block(row), together), None), state, rows)
-    if points > whole * together:
-        state = joined(state, block(i[whole * together :]), points - whole * together)
-    _, mean, squares = state
+    if points <= together:
+        mean, squares = block(jnp.arange(points))
+    else:
+        even = max(n for n in range(1, together + 1) if points % n == 0)
+        together = even if 2 * even >= together else together  # blocks of one size compile once
+        whole = points // together * together
+        zeros = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(block, jnp.arange(together))
+        )
+        rows = jnp.arange(whole).reshape(-1, together)
+        state, _ = jax.lax.scan(lambda s, row: (joined(s, block(row), together), None), (jnp.int32(0), *zeros), rows)
+        if points > whole:
+            state = joined(state, block(jnp.arange(whole, points)), points - whole)
+        _, mean, squares = state
     return mean, jax.tree.map(lambda s: s / points, squares) if spread else None
