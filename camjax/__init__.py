@@ -34,10 +34,40 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax._postprocess import heatmap as heatmap
     from camjax._smoothing import Smoothing as Smoothing
     from camjax._split import Split as Split
+    from camjax.methods import CAM as CAM
+    from camjax.methods import FEM as FEM
+    from camjax.methods import ISCAM as ISCAM
+    from camjax.methods import KPCACAM as KPCACAM
+    from camjax.methods import ODAM as ODAM
+    from camjax.methods import RISE as RISE
+    from camjax.methods import SSCAM as SSCAM
+    from camjax.methods import AblationCAM as AblationCAM
+    from camjax.methods import CenteredGaussian as CenteredGaussian
     from camjax.methods import CoarseMap as CoarseMap
+    from camjax.methods import EigenCAM as EigenCAM
+    from camjax.methods import EigenGradCAM as EigenGradCAM
+    from camjax.methods import ElementwiseGradCAM as ElementwiseGradCAM
+    from camjax.methods import FasterScoreCAM as FasterScoreCAM
+    from camjax.methods import FinerCAM as FinerCAM
+    from camjax.methods import FullGrad as FullGrad
     from camjax.methods import GradCAM as GradCAM
+    from camjax.methods import GradCAMPlusPlus as GradCAMPlusPlus
+    from camjax.methods import GroupCAM as GroupCAM
     from camjax.methods import HiResCAM as HiResCAM
     from camjax.methods import LayerCAM as LayerCAM
+    from camjax.methods import LayerIntegratedGradients as LayerIntegratedGradients
+    from camjax.methods import LiftCAM as LiftCAM
+    from camjax.methods import MeanActivation as MeanActivation
+    from camjax.methods import Occlusion as Occlusion
+    from camjax.methods import OptiCAM as OptiCAM
+    from camjax.methods import Principal as Principal
+    from camjax.methods import RandomCAM as RandomCAM
+    from camjax.methods import ReciproCAM as ReciproCAM
+    from camjax.methods import RefineCAM as RefineCAM
+    from camjax.methods import ScoreCAM as ScoreCAM
+    from camjax.methods import ShapleyCAM as ShapleyCAM
+    from camjax.methods import SmoothGradCAMPlusPlus as SmoothGradCAMPlusPlus
+    from camjax.methods import XGradCAM as XGradCAM
     from camjax.saliency import Attribution as Attribution
     from camjax.saliency import attribute as attribute
     from camjax.saliency import guided_gradcam as guided_gradcam
@@ -57,7 +87,42 @@ _CONTENTS = {
     "camjax._postprocess": ("heatmap",),
     "camjax._smoothing": ("Smoothing",),
     "camjax._split": ("Split",),
-    "camjax.methods": ("CoarseMap", "GradCAM", "HiResCAM", "LayerCAM"),
+    "camjax.methods": (
+        "AblationCAM",
+        "CAM",
+        "CenteredGaussian",
+        "CoarseMap",
+        "EigenCAM",
+        "EigenGradCAM",
+        "ElementwiseGradCAM",
+        "FEM",
+        "FasterScoreCAM",
+        "FinerCAM",
+        "FullGrad",
+        "GradCAM",
+        "GradCAMPlusPlus",
+        "GroupCAM",
+        "HiResCAM",
+        "ISCAM",
+        "KPCACAM",
+        "LayerCAM",
+        "LayerIntegratedGradients",
+        "LiftCAM",
+        "MeanActivation",
+        "ODAM",
+        "Occlusion",
+        "OptiCAM",
+        "Principal",
+        "RISE",
+        "RandomCAM",
+        "ReciproCAM",
+        "RefineCAM",
+        "SSCAM",
+        "ScoreCAM",
+        "ShapleyCAM",
+        "SmoothGradCAMPlusPlus",
+        "XGradCAM",
+    ),
     "camjax.saliency": ("Attribution", "attribute", "guided_gradcam"),
     "camjax.trace": ("Layer", "Layers"),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from camjax import _postprocess
 from camjax._example import Example, Linearised, space_dims, wide
@@ -119,6 +120,37 @@ def _multipliers(given: Given) -> Any:
     return multipliers(head, maps, jnp.zeros_like(maps)).astype(maps.dtype)
 
 
+def _masked(given: Given) -> Callable[..., Any]:
+    leaf, dims = given.example.axes.leaf, space_dims(given.example.axes, given.example.x, "method")
+
+    def masked(mask: Any, *, fill: Any = None, blur: tuple[int, float] | None = None, inputs: Any = None) -> Any:
+        leaves, tree = jax.tree.flatten(given.example.x if inputs is None else inputs)
+        picture = leaves[leaf]
+        shape = [picture.shape[dim] if dim in dims else 1 for dim in range(picture.ndim)]
+        order = sorted(range(len(dims)), key=lambda axis: dims[axis])
+        share = jnp.broadcast_to(jnp.transpose(mask, order).reshape(shape), picture.shape).astype(picture.dtype)
+        if blur is not None:
+            fill = _blurred(picture, dims, *blur)
+        seen = picture * share if fill is None else picture * share + fill * (1 - share)
+        return tree.unflatten([*leaves[:leaf], seen, *leaves[leaf + 1 :]])
+
+    return masked
+
+
+def _blurred(picture: Any, dims: tuple[int, ...], length: int, deviation: float) -> Any:
+    # A Gaussian along each space axis, mirrored at the ends without repeating them.
+    for dim in dims:
+        n, reach = picture.shape[dim], length // 2
+        taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+        period = max(2 * n - 2, 1)
+        source = (np.arange(n)[:, None] + np.arange(-reach, reach + 1)) % period
+        matrix = np.zeros((n, n))
+        np.add.at(matrix, (np.arange(n)[:, None], np.where(source < n, source, period - source)), taps / taps.sum())
+        line = jnp.asarray(matrix, picture.dtype)
+        picture = jnp.moveaxis(jnp.tensordot(line, picture, ((1,), (dim,)), precision="highest"), 0, dim)
+    return picture
+
+
 PROVIDERS: dict[str, Callable[[Given], Any]] = {
     "activations": lambda given: wide(given.example.maps),
     "gradients": lambda given: wide(given.gradients),
@@ -128,6 +160,7 @@ PROVIDERS: dict[str, Callable[[Given], Any]] = {
     "probability": _probability_of_input,
     "run": _maps_and_gradients_of_input,
     "inputs": lambda given: given.example.x,
+    "masked": _masked,
     "key": lambda given: given.key,
     "upsample": _upsample,
     "chunk": lambda given: given.chunk,

@@ -19,6 +19,8 @@ NEEDS = {
     "probability": "a function from an example's input to the softmax probability of the target's class",
     "run": "a function from an example's input to A and dS/dA there",
     "inputs": "the example's input, without a batch axis",
+    "masked": "a function from a mask of the input's size, 0 to 1, to the input seen through it; `fill=` or `blur=` "
+    "say what is seen elsewhere (else zero), `inputs=` which input",
     "key": "a random key of the example, the same for all its targets",
     "upsample": "a function from a map [*space] to one of the input's size",
     "chunk": "how many evaluations of `head` or `model` may run at once, an int",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import jax.numpy as jnp
 
 from camjax.methods._contract import About, CoarseMap
+from camjax.methods._weighted import weighted
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -51,8 +52,8 @@ class LiftCAM:
     )
     refusal: ClassVar[str] = (
         "its multipliers against maps of zeros are not finite: the head divides by zero, or takes the root or "
-        "logarithm of nothing, for maps that are zero. Name a layer behind that, or choose a method without a reference, such as "
-        "camjax.GradCAM()."
+        "logarithm of nothing, for maps that are zero. Name a layer behind that, or choose a method "
+        "without a reference, such as camjax.GradCAM()."
     )
 
     def __call__(self, *, activations: Float[Array, "*space C"], lift: Float[Array, "*space C"]) -> CoarseMap:
@@ -60,4 +61,4 @@ class LiftCAM:
         flag = ~jnp.all(jnp.isfinite(lift))
         multipliers = jnp.where(flag, jnp.zeros_like(lift), lift)
         weights = (multipliers * activations).sum(tuple(range(activations.ndim - 1)))
-        return CoarseMap(jnp.matmul(activations, weights, precision="highest"), weights, flag=flag)
+        return weighted(activations, weights)._replace(flag=flag)

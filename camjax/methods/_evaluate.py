@@ -1,0 +1,51 @@
+"""What the methods that evaluate the model have in common: masks from channels, sums over samples, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float
+
+
+def each(function: Callable[[Any], Any], count: int, chunk: int) -> Any:
+    """`function(0) .. function(count - 1)`, stacked; `chunk` at a time."""
+    return jax.lax.map(function, jnp.arange(count), batch_size=min(chunk, count))
+
+
+def mean_of(function: Callable[[Any], Any], count: int, chunk: int) -> Any:
+    """The mean of `function(0) .. function(count - 1)`, with no more than `chunk` of them in memory."""
+    chunk = min(chunk, count)
+
+    def add(total: Any, first: Any) -> tuple[Any, None]:
+        index = first + jnp.arange(chunk)
+        found = jax.vmap(function)(jnp.minimum(index, count - 1))
+
+        def valid(array: Array) -> Array:  # the last chunk may reach beyond the end
+            inside = (index < count).astype(array.dtype).reshape(-1, *[1] * (array.ndim - 1))
+            return (array * jnp.broadcast_to(inside, array.shape)).sum(0)
+
+        return jax.tree.map(lambda t, array: t + valid(array), total, found), None
+
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, jnp.arange(1)[0]))
+    total, _ = jax.lax.scan(add, zero, jnp.arange(0, count, chunk))
+    return jax.tree.map(lambda leaf: leaf / count, total)
+
+
+def min_max(values: Float[Array, "..."]) -> tuple[Float[Array, "..."], Bool[Array, ""]]:
+    """s(): a map shifted and scaled to 0..1, and whether it varies at all; zero where it does not."""
+    low, high = values.min(), values.max()
+    varies = high - low > 8 * jnp.finfo(values.dtype).eps * jnp.maximum(jnp.abs(high), jnp.abs(low))
+    return jnp.where(varies, (values - low) / jnp.where(varies, high - low, 1), 0), varies
+
+
+def softmax_of(scores: Float[Array, " C"], counted: Bool[Array, " C"]) -> Float[Array, " C"]:
+    """The softmax over the channels that count; zero for all others, and where none does."""
+    top = jnp.max(jnp.where(counted, scores, -jnp.inf), initial=jnp.finfo(scores.dtype).min)
+    shares = jnp.where(counted, jnp.exp(jnp.where(counted, scores - top, 0)), 0)
+    total = shares.sum()
+    return shares / jnp.where(total > 0, total, 1)
