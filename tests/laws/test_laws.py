@@ -10,7 +10,7 @@ import camjax
 from camjax import testing
 from tests import models
 
-METHODS = (camjax.GradCAM(), camjax.HiResCAM(), camjax.LayerCAM())
+METHODS = (camjax.GradCAM(), camjax.HiResCAM(), camjax.LayerCAM(), camjax.methods.LiftCAM())
 SPLITS = {"pooled": models.POOLED, "dense": models.DENSE}
 CLAIMED = [(m, law) for m in METHODS for law in testing.CLAIMED[type(m)]]
 REFUTED = [(m, law) for m in METHODS for law in testing.LAWS if law not in testing.CLAIMED[type(m)]]
