@@ -15,3 +15,13 @@ from camjax.saliency._guided import guided_gradcam as guided_gradcam
 from camjax.saliency._noise import SmoothGrad as SmoothGrad
 from camjax.saliency._noise import VarGrad as VarGrad
 from camjax.saliency._path import IntegratedGradients as IntegratedGradients
+
+METHODS: dict[str, type[Saliency]] = {
+    "gradient": Gradient,
+    "smoothgrad": SmoothGrad,
+    "vargrad": VarGrad,
+    "integratedgradients": IntegratedGradients,
+    "guidedbackprop": GuidedBackprop,
+    "deconvnet": DeconvNet,
+}
+"""Every method by its short name, made with its defaults by calling it."""

@@ -43,8 +43,8 @@ class GuidedBackprop(Saliency):
         R = 1[z > 0] 1[R' > 0] R'        (Springenberg et al., figure 1c; R' comes from above, z is the ReLU's input)
 
     A ReLU6 passes where its own derivative does, `1[0 < z < 6] 1[R' > 0] R'`. The model is not edited: its ReLUs are
-    found in whatever way they are written, inside nested calls and loops too; other nonlinearities keep their own
-    derivative.
+    found in whatever way they are written, inside nested calls and loops too. Other nonlinearities keep their own
+    derivative, and so does a ReLU that is but a part of one (of softplus, CELU, hard-swish, a hard sigmoid).
 
     Shapes: as the input. Cost: one forward pass, and one backward pass per target.
     Raises ValueError for a model without any ReLU, with the names of the nonlinearities that it has instead.

@@ -12,6 +12,7 @@ from jax.extend import core
 
 from camjax.trace import _relus
 from camjax.trace._flatten import flatten
+from camjax.trace._look import Look
 from camjax.trace._peel import scan_counts
 from camjax.trace._program import Equation, Program, Value, close, evaluate, live, read
 from camjax.trace._relus import Found, Relu
@@ -118,7 +119,7 @@ def _with_bodies(
     program: Program, equations: Sequence[Equation], known: Mapping[Value, float], e: Equation, rule: str
 ) -> tuple[Equation, Found]:
     """A loop, a conditional or a call with the rule in place in its bodies."""
-    look = _relus.Look(program, equations, known)
+    look = Look(program, equations, known)
     numbers = [look.number(atom) for atom in e.inputs]
     if e.name == "scan":  # what is carried, or sliced, need not stay the number that it starts as
         fixed = scan_counts(e.eqn)[0]

@@ -248,6 +248,14 @@ def test_refusals_in_words(model, x, options, text):
         camjax.attribute(model, x, **options)
 
 
+def test_the_table_of_methods():
+    for name, method in camjax.saliency.METHODS.items():
+        arxiv = method().about.paper.rsplit("(", 1)[1].rstrip(")")
+        assert arxiv in (method.__doc__ or "")
+        assert name == method.__name__.lower()
+        assert "Cost:" in (method.__doc__ or "")
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [
