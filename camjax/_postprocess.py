@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from camjax import _validate
 from camjax._explanation import Explanation
 
 if TYPE_CHECKING:
@@ -114,6 +113,8 @@ def heatmap(
 
 def check(size: Any, normalize: Any, upsampling: Any) -> None:
     """Raises ValueError for options that do not make a heatmap from a raw map."""
+    from camjax import _validate  # here, as it knows the methods, of which some use this file
+
     _validate.check_choice("normalize", normalize, NORMALIZE)
     _validate.check_choice("upsampling", upsampling, tuple(UPSAMPLING))
     if size is None or (isinstance(size, str) and size == "input"):

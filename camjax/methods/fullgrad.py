@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 
-from camjax import _postprocess  # the module: it is not complete yet when it is imported first
+from camjax._postprocess import normalised
 from camjax.methods._contract import About, CoarseMap
 
 if TYPE_CHECKING:
@@ -75,4 +75,4 @@ class FullGrad:
 
 def _psi(share: Float[Array, "*space C"]) -> Float[Array, "*space C"]:
     # Upsampling is linear: one map per site is upsampled, the sum over its channels.
-    return _postprocess.normalised(jnp.abs(share), "minmax")
+    return normalised(jnp.abs(share), "minmax")
