@@ -41,7 +41,8 @@ def _top_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
 def first_component(rows: Float[Array, "Z C"]) -> Float[Array, " Z"]:
     """X v1 = sqrt(l1) u1, of either sign, through the smaller of the matrices X X' and X' X; zero where X is zero."""
     positions, channels = rows.shape
-    scale = jnp.abs(rows).max()  # so that squares neither overflow nor vanish
+    # So that squares neither overflow nor vanish; for any fixed scale the result, and its derivative, is the same.
+    scale = jax.lax.stop_gradient(jnp.abs(rows).max())
     rows = rows / jnp.where(scale > 0, scale, 1)
     if channels <= positions:
         _, vector = top(jnp.matmul(rows.T, rows, precision="highest"))

@@ -20,8 +20,7 @@ class EigenCAM:
 
         raw = X v_1,  X = U S V' the feature maps as [Z, C]        (eq. 3)
 
-    It knows nothing of any class. The sign is that which makes the map's sum positive: behind a ReLU, the one without a
-    negative value.
+    It knows nothing of any class. The sign agrees with sum_k A_k: behind a ReLU, the map has no negative value.
 
     Args:
         center: take each channel's mean away first, as pytorch-grad-cam does: another map.
@@ -42,8 +41,8 @@ class EigenCAM:
     def __call__(self, *, activations: Float[Array, "*space C"]) -> CoarseMap:
         """The coarse map of one example, the same for every target; the class has the equation."""
         rows = _rows(activations)
-        found = first_component(_centred(rows) if self.center else rows)
-        return CoarseMap(towards(found, jnp.ones_like(found)).reshape(activations.shape[:-1]))
+        found = towards(first_component(_centred(rows) if self.center else rows), rows.sum(1))
+        return CoarseMap(found.reshape(activations.shape[:-1]))
 
 
 @dataclasses.dataclass(frozen=True)
