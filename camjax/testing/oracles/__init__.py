@@ -2,8 +2,10 @@
 
 from camjax.testing.oracles import fullgrad as fullgrad
 from camjax.testing.oracles import lift as lift
+from camjax.testing.oracles import perturbation as perturbation
 from camjax.testing.oracles import saliency as saliency
 from camjax.testing.oracles import spectral as spectral
+from camjax.testing.oracles import weights as weights
 from camjax.testing.oracles.gradient import grad_cam as grad_cam
 from camjax.testing.oracles.gradient import gradient as gradient
 from camjax.testing.oracles.gradient import hirescam as hirescam
