@@ -131,7 +131,9 @@ def _masked(given: Given) -> Callable[..., Any]:
         share = jnp.broadcast_to(jnp.transpose(mask, order).reshape(shape), picture.shape).astype(picture.dtype)
         if blur is not None:
             fill = _blurred(picture, dims, *blur)
-        seen = picture * share if fill is None else picture * share + fill * (1 - share)
+        seen = picture * share
+        if fill is not None:
+            seen = seen + jnp.broadcast_to(jnp.asarray(fill, picture.dtype), picture.shape) * (1 - share)
         return tree.unflatten([*leaves[:leaf], seen, *leaves[leaf + 1 :]])
 
     return masked

@@ -77,5 +77,6 @@ class OptiCAM:
             return (optax.apply_updates(u, updates), inner), None
 
         u = jnp.full(activations.shape[-1:], 0.5, activations.dtype)
-        (u, _), _ = jax.lax.scan(step, (u, adam.init(u)), None, length=self.steps)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+            (u, _), _ = jax.lax.scan(step, (u, adam.init(u)), None, length=self.steps)
         return weighted(activations, jax.nn.softmax(u))

@@ -126,9 +126,7 @@ def test_cam_is_z_times_grad_cam_for_a_linear_head_and_refuses_any_other():
     A = np.asarray(models.features(model.params, x)[0])
     np.testing.assert_allclose(cam.raw[0], weights.cam(A[0], np.asarray(model.params["matrix"])[:, 1]), rtol=1e-9)
     dense = models.model(models.DENSE)
-    with pytest.raises(
-        ValueError, match=r"method: CAM at layer conv, examples 0, 1: CAM needs a head that is an average"
-    ):
+    with pytest.raises(ValueError, match=r"method: CAM at layer conv, examples 0, 1: CAM needs a head that is"):
         camjax.explain(dense, x, 1, layer=models.DENSE, method=camjax.CAM())
     status = camjax.explain(dense, x, 1, layer=models.DENSE, method=camjax.CAM(), strict=False).status
     assert (status & int(camjax.Status.NOT_APPLICABLE)).all()
