@@ -179,20 +179,23 @@ def test_a_planted_head_costs_no_more_than_a_hand_written_one(params, x, split, 
     assert flops(traced.head, params, A, rest) <= 1.001 * flops(split.head, params, by_hand, hand_rest)
 
 
-def test_a_bypassed_layer_evaluates_the_backbone_once_however_often_the_head_runs(params, x):
-    def ablated(activations, head):
-        kept = 1 - jnp.eye(activations.shape[-1])
-        scores = jax.lax.map(lambda row: head(activations * row[None, None]), kept)
-        return camjax.CoarseMap(activations @ scores, scores)
-
+@pytest.mark.parametrize("method", [camjax.AblationCAM(), camjax.ReciproCAM()], ids=lambda m: type(m).__name__)
+def test_a_bypassed_layer_evaluates_the_backbone_once_however_often_the_head_runs(params, x, method):
     model = camjax.Model(bypassed, params)
     split = camjax.split(model, x, "branch")
     bound, _ = as_target(1, None, BATCH)
     program = jax.make_jaxpr(explain_batch, static_argnums=(0, 1, 2))(
-        (split,), ablated, Options(size=None), params, x, bound, None, None
+        (split,), method, Options(size=None), params, x, bound, None, None
     )
     # Two convolutions before the layer and its own: none in the loop over channels, none again.
     assert str(program).count("conv_general_dilated[") == 3
-    by_hand = camjax.explain(model, x, 1, layer=BYPASS, method=ablated, size=None)
-    got = camjax.explain(model, x, 1, layer="branch", method=ablated, size=None)
+    by_hand = camjax.explain(model, x, 1, layer=BYPASS, method=method, size=None)
+    got = camjax.explain(model, x, 1, layer="branch", method=method, size=None)
     np.testing.assert_allclose(got.raw, by_hand.raw, rtol=1e-4, atol=1e-4 * jnp.abs(by_hand.raw).max())
+
+
+@pytest.mark.parametrize("method", [camjax.ScoreCAM(), camjax.AblationCAM(), camjax.ReciproCAM()], ids=repr)
+def test_targets_share_the_evaluations(params, x, method):
+    """Twelve targets cost next to nothing more than one: masks and ablations do not depend on the target."""
+    one, many = (cost(HAND, params, x, target, method=method) for target in ([[1]], [list(range(12))]))
+    assert many <= 1.05 * one
