@@ -68,7 +68,7 @@ def test_every_python_block_runs(readers_names: dict, tmp_path: Path, monkeypatc
     for block in blocks("python"):
         exec(compile(block, str(README), "exec"), names)
         shown.append(names.get("explanation"))
-    assert len(shown) == 7
+    assert len(shown) == 11
     flax, torch, plain = (explanation.heatmap.shape for explanation in shown[:3])
     assert (flax, torch, plain) == ((2, 16, 16), (2, 3, 16, 16), (2, 16, 16))
     assert (tmp_path / "panel.png").stat().st_size > 1000
@@ -80,7 +80,7 @@ def test_every_command_is_one_that_exists(arguments: list[str]):
 
     command = typer.main.get_command(app).commands[arguments[0]]
     context = command.make_context(arguments[0], arguments[1:])
-    assert context.params["model"].partition(":")[0] in ("testbed", "torchvision", "timm", "torch", "python")
+    assert context.params.get("model", "testbed").partition(":")[0] in ("testbed", "torchvision", "timm", "torch", "python")
 
 
 def test_the_python_and_jax_versions_are_those_of_the_package():
