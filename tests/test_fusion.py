@@ -97,5 +97,5 @@ def test_what_cannot_be_fused_is_refused_in_words():
         camjax.explain(MODEL, X, 1, layer="top", fusion="mean")
     with pytest.raises(ValueError, match="layer: got an empty list"):
         camjax.explain(MODEL, X, 1, layer=[])
-    with pytest.raises(ValueError, match="layer: .*did you mean|layer: no layer"):
+    with pytest.raises(ValueError, match=r"layer: no layer is called .bodi.; the closest are"):
         camjax.explain(MODEL, X, 1, layer=["stem", "bodi"])

@@ -80,7 +80,8 @@ def test_every_command_is_one_that_exists(arguments: list[str]):
 
     command = typer.main.get_command(app).commands[arguments[0]]
     context = command.make_context(arguments[0], arguments[1:])
-    assert context.params.get("model", "testbed").partition(":")[0] in ("testbed", "torchvision", "timm", "torch", "python")
+    spec = context.params.get("model", "testbed")
+    assert spec.partition(":")[0] in ("testbed", "torchvision", "timm", "torch", "python")
 
 
 def test_the_python_and_jax_versions_are_those_of_the_package():

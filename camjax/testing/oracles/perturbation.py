@@ -85,7 +85,8 @@ def blurred(x: np.ndarray, length: int, deviation: float) -> np.ndarray:
         widths = [(0, 0)] * x.ndim
         widths[axis] = (reach, reach)
         padded = np.pad(x, widths, mode="reflect" if x.shape[axis] > 1 else "edge")
-        x = sum(tap * np.take(padded, np.arange(x.shape[axis]) + i, axis) for i, tap in enumerate(taps))
+        parts = [tap * np.take(padded, np.arange(x.shape[axis]) + i, axis) for i, tap in enumerate(taps)]
+        x = np.sum(parts, axis=0)
     return x
 
 
