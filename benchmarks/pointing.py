@@ -8,9 +8,9 @@ Held-out testbed scenes with two objects; the map of each object's class is aske
 - pointing: how often the heatmap's maximum lies in the asked object (an empty heatmap points nowhere: a miss);
 - mass: the mean share of the heatmap's sum that lies in the asked object (an empty heatmap has none there).
 
-Intervals are 95 %, from the spread over scenes, whose two answers are not independent of each other. The controls know
-nothing of the class asked for: random channel weights, the mean activation, a Gaussian in the centre; "true mask" is the
-mask itself at the layer's resolution, which bounds what such a coarse map can reach. Methods whose map does not
+Intervals are 95 %, from the spread over scenes, whose two answers are not independent of each other. The controls
+know nothing of the class asked for: random channel weights, the mean activation, a Gaussian in the centre; "true
+mask" is the mask itself at the layer's resolution, which bounds what such a coarse map can reach. Methods whose map does not
 depend on the class ("any class") can point into at most one of the two objects, so at most 50 %. Expensive methods
 are measured on the first scenes only, as many as the column says. Exits with 1 if the lower end of a
 class-discriminative method's pointing interval does not exceed the upper end of every control's.
@@ -56,7 +56,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="these methods and the controls")
     options = parser.parse_args()
     drawn = testbed.scenes(SEED, options.scenes, objects=(2, 2))
-    print("| method | points into its object, % | mass in its object, % | scenes | |\n|---|---|---|---|---|", flush=True)
+    print("| method | points into its object, % | mass in its object, % | scenes | |", flush=True)
+    print("|---|---|---|---|---|", flush=True)
     rows = {}
     for name, method in METHODS.items():
         if options.only and name not in (*options.only, *CONTROLS):
