@@ -14,6 +14,7 @@ from jax.core import Tracer
 from camjax._example import class_scores
 from camjax._explanation import Explanation, Status
 from camjax._split import Split
+from camjax._target import Target
 from camjax.methods._contract import describe
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def check(
     params: Any,
     x: Any,
     better_layer: Callable[[], str | None],
+    target: Target | None = None,
 ) -> None:
     """Raises ValueError, in words, for what strict explanations do not tolerate; warns of probabilities.
 
@@ -38,6 +40,7 @@ def check(
         params: the model's parameters, searched for NaN only after a result was not finite.
         x: the input, likewise.
         better_layer: gives the name of a layer worth trying instead, called only for a message.
+        target: the target, which knows what is wrong where it is about no class.
     """
     if isinstance(explanation.status, Tracer) or not explanation.status.is_fully_addressable:
         return
@@ -46,6 +49,8 @@ def check(
         return
     split = splits[0]
     if (where := _where(status, Status.BAD_TARGET)).size:
+        if target is not None and target.complaint:
+            raise ValueError(f"{target.complaint} ({examples(where)}).")
         got = sorted({int(c) for c in np.asarray(explanation.target)[tuple(where.T)]})
         n = class_scores(split, params, x).shape[0]
         raise ValueError(

@@ -13,7 +13,7 @@ from camjax._model import Model
 from camjax._pipe import Options, explain_batch
 from camjax._smoothing import Smoothing
 from camjax._split import Split
-from camjax._target import as_target
+from camjax._target import as_target, check_softmax
 from camjax.fusion import Fusion
 from camjax.methods import GradCAM, Method
 from camjax.methods._contract import retargeted
@@ -98,8 +98,9 @@ def explain(
     ids = _validate.check_ids(ids, batch)
     cuts, fuse = splits(model, x, layer, method, axes, scores, fusion)
     bound, keep = as_target(retargeted(method, target), model.labels, batch)
+    check_softmax(bound, scores)
     options = options.of(cuts, fuse, keep)
     result = explain_batch(cuts, method, options, model.params, x, bound, ids, key)
     if strict:
-        _diagnose.check(result, method, cuts, model.params, x, lambda: better_layer(model, x, cuts))
+        _diagnose.check(result, method, cuts, model.params, x, lambda: better_layer(model, x, cuts), bound)
     return result

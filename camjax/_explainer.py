@@ -16,7 +16,7 @@ from camjax._model import Model
 from camjax._pipe import Options, explain_batch
 from camjax._smoothing import Smoothing
 from camjax._split import Split
-from camjax._target import as_target
+from camjax._target import as_target, check_softmax
 from camjax.fusion import Fusion
 from camjax.methods import GradCAM, Method
 from camjax.methods._contract import retargeted
@@ -90,6 +90,7 @@ def explainer(
         _validate.check_key(method, key, smoothing)
         ids = _validate.check_ids(ids, batch)
         bound, _ = as_target(retargeted(method, target), model.labels, batch)
+        check_softmax(bound, scores)
         return explain_batch(cuts, method, options, model.params, x, bound, ids, key)
 
     return explain_like

@@ -26,6 +26,16 @@ class Target:
     """
 
     @property
+    def complaint(self) -> str:
+        """What `bad` says, in words; empty: that the class is not one of the model's."""
+        return ""
+
+    @property
+    def softmax(self) -> str:
+        """The name of the target that takes a softmax of the outputs, which cannot be probabilities then."""
+        return ""
+
+    @property
     def count(self) -> int:
         """K, the number of scores per example; asked while the leaves still have both axes."""
         leaves = jax.tree.leaves(self)
@@ -121,7 +131,7 @@ class Custom(Target):
             raise ValueError(
                 "target: the function must return a floating scalar for the outputs of one example, got "
                 f"{'shape ' + str(shape) + ' ' + str(dtype) if dtype is not None else type(score).__name__}; the "
-                f"outputs it gets have no batch axis: {_describe(outputs)}."
+                f"outputs it gets have no batch axis: {describe(outputs)}."
             )
         return score
 
@@ -140,13 +150,13 @@ def logits(outputs: Any) -> Float[Array, " classes"]:
         for path, leaf in jax.tree_util.tree_leaves_with_path(outputs)
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
-    named = [leaf for path, leaf in leaves if path and _key(path[-1]) == "logits"]
+    named = [leaf for path, leaf in leaves if path and key_of(path[-1]) == "logits"]
     vectors = [leaf for _, leaf in leaves if leaf.ndim <= 1]
     found = named or vectors
     if len(found) != 1 or found[0].ndim > 1:
         raise ValueError(
             "target: which of the model's outputs are the class scores? One example's outputs are "
-            f"{_describe(outputs)}, expected one floating vector, or an entry called 'logits' that is one. Pass a "
+            f"{describe(outputs)}, expected one floating vector, or an entry called 'logits' that is one. Pass a "
             "function instead: target=lambda outputs: ..., from one example's outputs to the scalar to explain."
         )
     return jnp.atleast_1d(found[0])
@@ -176,17 +186,28 @@ def as_target(spec: Any, labels: tuple[str, ...] | None, batch: int) -> tuple[Ta
     return Logit(index.reshape(shape)), index.ndim == 2
 
 
+def check_softmax(target: Target, scores: str) -> None:
+    """That no softmax is taken of what the user says are outputs, which may be probabilities already."""
+    if scores == "outputs" and target.softmax:
+        raise ValueError(
+            f"target: {target.softmax} takes the softmax of logits, got scores='outputs', which may be probabilities "
+            "already; leave scores= out, so that the logits before a final softmax are taken, or explain the "
+            "probability as the model gives it: target= the class."
+        )
+
+
 def pick(scores: Array, index: Array) -> Array:
     """One class's score, never clamped: NaN outside the classes, and -1 does not count from the end."""
     return scores.at[index].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 
 
-def _key(entry: Any) -> Any:
-    # The name in a path entry: DictKey.key, GetAttrKey.name, else none.
+def key_of(entry: Any) -> Any:
+    """The name in a path's entry: `DictKey.key`, `GetAttrKey.name`, else none."""
     return getattr(entry, "key", getattr(entry, "name", None))
 
 
-def _describe(outputs: Any) -> str:
+def describe(outputs: Any) -> str:
+    """The outputs' arrays, in words."""
     parts = [
         f"{jax.tree_util.keystr(path) or 'outputs'}: {leaf.dtype}{list(leaf.shape)}"
         for path, leaf in jax.tree_util.tree_leaves_with_path(outputs)

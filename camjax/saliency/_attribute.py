@@ -14,7 +14,7 @@ from camjax._explanation import Status
 from camjax._layers import _traced
 from camjax._model import Model
 from camjax._split import Split
-from camjax._target import as_target
+from camjax._target import as_target, check_softmax
 from camjax.saliency._batch import Options, attribute_batch, floating
 from camjax.saliency._contract import Attribution, Saliency
 from camjax.saliency._gradient import Gradient
@@ -78,6 +78,7 @@ def attribute(
     ids = _validate.check_ids(ids, batch)
     whole = _traced(model, x).whole(scores, method.rule)
     bound, keep = as_target(target, model.labels, batch)
+    check_softmax(bound, scores)
     options = Options(chunk, expect_logits=scores == "logits" and whole.tail is None, keep=keep)
     result = attribute_batch(whole, method, options, whole.bound(model.params), x, bound, ids, key)
     if strict:
@@ -111,7 +112,7 @@ def _check_result(result: Attribution, method: Saliency, whole: Split, params: A
         return
     status = np.asarray(result.status)
     own = int(Status.ZERO_GRADIENT | Status.INCOMPLETE)
-    _diagnose.check(result._replace(status=result.status & ~own), method, (whole,), params, x, lambda: None)
+    _diagnose.check(result._replace(status=result.status & ~own), method, (whole,), params, x, lambda: None, bound)
     if (where := np.argwhere(status & int(Status.ZERO_GRADIENT))).size:
         raise ValueError(
             f"x: the score does not depend on it (every gradient is exactly zero) for {_diagnose.examples(where)}. Is "
