@@ -10,9 +10,9 @@ Held-out testbed scenes with two objects; the map of each object's class is aske
 
 Intervals are 95 %, from the spread over scenes, whose two answers are not independent of each other. The controls
 know nothing of the class asked for: random channel weights, the mean activation, a Gaussian in the centre; "true
-mask" is the mask itself at the layer's resolution, which bounds what such a coarse map can reach. Methods whose map does not
-depend on the class ("any class") can point into at most one of the two objects, so at most 50 %. Expensive methods
-are measured on the first scenes only, as many as the column says. Exits with 1 if the lower end of a
+mask" is the mask itself at the layer's resolution, which bounds what such a coarse map can reach. Methods whose map
+does not depend on the class ("any class") can point into at most one of the two objects, so at most 50 %. Expensive
+methods are measured on the first scenes only, as many as the column says. Exits with 1 if the lower end of a
 class-discriminative method's pointing interval does not exceed the upper end of every control's.
 """
 
