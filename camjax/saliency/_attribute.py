@@ -14,7 +14,7 @@ from camjax._explanation import Status
 from camjax._layers import _traced
 from camjax._model import Model
 from camjax._split import Split
-from camjax._target import as_target, check_softmax
+from camjax._target import Target, as_target, check_softmax
 from camjax.saliency._batch import Options, attribute_batch, floating
 from camjax.saliency._contract import Attribution, Saliency
 from camjax.saliency._gradient import Gradient
@@ -82,7 +82,7 @@ def attribute(
     options = Options(chunk, expect_logits=scores == "logits" and whole.tail is None, keep=keep)
     result = attribute_batch(whole, method, options, whole.bound(model.params), x, bound, ids, key)
     if strict:
-        _check_result(result, method, whole, model.params, x)
+        _check_result(result, method, whole, model.params, x, bound)
     return result
 
 
@@ -106,13 +106,13 @@ def _check_method(method: Any, key: Any) -> None:
         raise ValueError(f"key: {type(method).__name__} draws random numbers; pass key=jax.random.key(0).")
 
 
-def _check_result(result: Attribution, method: Saliency, whole: Split, params: Any, x: Any) -> None:
+def _check_result(result: Attribution, method: Saliency, whole: Split, params: Any, x: Any, target: Target) -> None:
     # What is special about attributions; all else is the same as for maps.
     if isinstance(result.status, Tracer) or not result.status.is_fully_addressable:
         return
     status = np.asarray(result.status)
     own = int(Status.ZERO_GRADIENT | Status.INCOMPLETE)
-    _diagnose.check(result._replace(status=result.status & ~own), method, (whole,), params, x, lambda: None, bound)
+    _diagnose.check(result._replace(status=result.status & ~own), method, (whole,), params, x, lambda: None, target)
     if (where := np.argwhere(status & int(Status.ZERO_GRADIENT))).size:
         raise ValueError(
             f"x: the score does not depend on it (every gradient is exactly zero) for {_diagnose.examples(where)}. Is "

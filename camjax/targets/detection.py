@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ class Detection(Target):
         box, several = leading("targets.detection: box", self.box, batch, "4", 1)
         if box.shape[-1] != 4:
             raise ValueError(f"targets.detection: box has {box.shape[-1]} numbers, expected 4 ({self.form}).")
-        index, box = same_count("targets.detection", of.index, box)
+        index, box = same_count("targets.detection", cast(Any, of).index, box)
         return dataclasses.replace(self, of=Logit(index), box=box), keep or several
 
     def resolve(self, outputs: Any) -> Detection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax.numpy as jnp
 
@@ -38,7 +38,7 @@ class Segmentation(Target):
                 f"targets.segmentation: target takes classes (indices or names), got {self.of!r}; the predicted class "
                 "differs from place to place, so name the one that is meant."
             )
-        index, mask = of.index, self.mask
+        index, mask = cast(Any, of).index, self.mask
         if mask is not None:
             mask, several = leading("targets.segmentation: mask", mask, batch, "H, W", 2)
             index, mask = same_count("targets.segmentation", index, mask)
