@@ -13,6 +13,7 @@ from camjax import targets
 from camjax._layers import better_layer, splits
 from camjax.cli import _models, _prepare, _target
 from camjax.cli._errors import UsageError
+from camjax.cli._methods import method_name
 from camjax.cli._question import Question
 from camjax.methods import METHODS
 
@@ -44,9 +45,7 @@ class Engine:
     """
 
     def __init__(self, question: Question) -> None:
-        method = question.method.replace("-", "").replace("_", "").lower()
-        if method not in METHODS:
-            raise UsageError(f"--method: got {question.method!r}, expected one of {', '.join(METHODS)}.")
+        method = method_name(question.method, "--method")
         if question.scores not in ("logits", "outputs"):
             raise UsageError(f"--scores: got {question.scores!r}, expected logits or outputs.")
         model = _models.build(question.spec, question.weights, size=_prepare.size(question.prepare))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import Any
 
@@ -14,6 +15,19 @@ from camjax.methods import METHODS
 from camjax.methods._contract import needs_of
 
 
+def method_name(typed: str, option: str) -> str:
+    """The key in `METHODS` for a name as it was typed; hyphens, underscores and capitals do not matter.
+
+    Raises:
+        UsageError: when no method has the name; it names the closest ones.
+    """
+    key = typed.replace("-", "").replace("_", "").lower()
+    if key not in METHODS:
+        close = " or ".join(map(repr, difflib.get_close_matches(key, METHODS, n=2, cutoff=0.0)))
+        raise UsageError(f"{option}: no method is called {typed!r}; did you mean {close}? `camjax methods` lists all.")
+    return key
+
+
 def show(name: str | None) -> None:
     """Print the table, or what one method computes.
 
@@ -22,10 +36,7 @@ def show(name: str | None) -> None:
     """
     console = Console(highlight=False)
     if name is not None:
-        key = name.replace("-", "").replace("_", "").lower()
-        if key not in METHODS:
-            raise UsageError(f"NAME: no method is called {name!r}; they are {', '.join(METHODS)}.")
-        console.print(Text(_text(key)), soft_wrap=True)
+        console.print(Text(_text(method_name(name, "NAME"))), soft_wrap=True)
         return
     if not console.is_terminal:
         console.width = 400  # what is piped is read by a program: a method a line

@@ -189,7 +189,7 @@ def test_folders_are_searched_through_and_others_counted(camjax, workplace):
         (["photos", "-t", "top:x"], ["--target", "'top:x'", "top:K"]),
         (["photos", "-t", "top:2", "-t", "red"], ["'top:2' stands by itself"]),
         (["photos", "--layer", "feature"], ["layer", "no layer is called 'feature'", "'features'"]),
-        (["photos", "--method", "gradcam2"], ["--method", "'gradcam2'", "gradcam, hirescam, layercam"]),
+        (["photos", "--method", "gradcam2"], ["--method", "'gradcam2'", "did you mean 'gradcam'", "camjax methods"]),
         (["photos", "--scores", "logit"], ["--scores", "'logit'", "logits or outputs"]),
         (["photos", "--colormap", "infernal"], ["colormap", "'infernal'", "inferno"]),
         (["photos", "--alpha", "1"], ["alpha", "1.0", "0 to 0.8"]),
