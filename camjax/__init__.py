@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax._smoothing import Smoothing as Smoothing
     from camjax._split import Split as Split
     from camjax.methods import CAM as CAM
+    from camjax.methods import CAMERAS as CAMERAS
     from camjax.methods import FEM as FEM
     from camjax.methods import ISCAM as ISCAM
     from camjax.methods import KPCACAM as KPCACAM
@@ -90,6 +91,7 @@ _CONTENTS = {
     "camjax.methods": (
         "AblationCAM",
         "CAM",
+        "CAMERAS",
         "CenteredGaussian",
         "CoarseMap",
         "EigenCAM",

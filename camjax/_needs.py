@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from camjax import _postprocess
 from camjax._example import Example, Linearised, space_dims, wide
+from camjax._scaled import scaled
 from camjax._target import Target, logits, pick
 
 
@@ -161,6 +163,7 @@ PROVIDERS: dict[str, Callable[[Given], Any]] = {
     "model": _score_of_input,
     "probability": _probability_of_input,
     "run": _maps_and_gradients_of_input,
+    "scaled": lambda given: functools.partial(scaled, given.example, given.target),
     "inputs": lambda given: given.example.x,
     "masked": _masked,
     "key": lambda given: given.key,
@@ -171,7 +174,7 @@ PROVIDERS: dict[str, Callable[[Given], Any]] = {
 }
 """For each name in `methods.NEEDS`, how it is made; only what the method's parameters name is."""
 
-EVALUATES = frozenset({"head", "model", "probability", "run", "sites"})
+EVALUATES = frozenset({"head", "model", "probability", "run", "scaled", "sites"})
 """The needs with which a method evaluates the model or its head, `chunk` points at a time."""
 
 

@@ -8,6 +8,7 @@ from camjax.methods.ablationcam import AblationCAM as AblationCAM
 from camjax.methods.blackbox import RISE as RISE
 from camjax.methods.blackbox import Occlusion as Occlusion
 from camjax.methods.cam import CAM as CAM
+from camjax.methods.cameras import CAMERAS as CAMERAS
 from camjax.methods.controls import CenteredGaussian as CenteredGaussian
 from camjax.methods.controls import MeanActivation as MeanActivation
 from camjax.methods.controls import RandomCAM as RandomCAM
@@ -50,6 +51,7 @@ METHODS: dict[str, type] = {
     "shapleycam": ShapleyCAM,
     "layerig": LayerIntegratedGradients,
     "liftcam": LiftCAM,
+    "cameras": CAMERAS,
     "finercam": FinerCAM,
     "refinecam": RefineCAM,
     "fullgrad": FullGrad,

@@ -18,6 +18,7 @@ NEEDS = {
     "model": "a function from an example's input to the score, a scalar",
     "probability": "a function from an example's input to the softmax probability of the target's class",
     "run": "a function from an example's input to A and dS/dA there",
+    "scaled": "a function from a factor to A and dS/dA of the input at that many times its size",
     "inputs": "the example's input, without a batch axis",
     "masked": "a function from a mask of the input's size, 0 to 1, to the input seen through it; `fill=` or `blur=` "
     "say what is seen elsewhere (else zero), `inputs=` which input",

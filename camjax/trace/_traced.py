@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -43,13 +43,21 @@ class Traced:
         out_tree: the structure of its outputs.
         batched: for each output leaf, whether it has a batch axis.
         input_paths: what to call the input's leaves in messages.
+        at: traces the same model for inputs of other shapes.
     """
 
     def __init__(
-        self, closed: Any, n_params: int, out_tree: Any, batched: Sequence[bool], input_paths: Sequence[str]
+        self,
+        closed: Any,
+        n_params: int,
+        out_tree: Any,
+        batched: Sequence[bool],
+        input_paths: Sequence[str],
+        at: Callable[[Any], Traced],
     ) -> None:
         self._closed, self._n_params, self._out_tree = closed, n_params, out_tree
         self._batched, self._input_paths = tuple(batched), tuple(input_paths)
+        self.at = at
         self._splits: dict[Hashable, Split] = {}
         self._wholes: dict[tuple[str, str | None], Split] = {}
         self._sites: dict[str, Sites] = {}

@@ -88,7 +88,10 @@ def _trace(model: Model, x: Any) -> Traced:
             "apply must return outputs with the batch axis first, as many examples as x has."
         )
     paths = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(x)]
-    return Traced(closed, len(jax.tree.leaves(params)), jax.tree.structure(one), batched, paths)
+    like = Model(model.apply, params)  # shapes only: a trace keeps no weights alive
+    return Traced(
+        closed, len(jax.tree.leaves(params)), jax.tree.structure(one), batched, paths, lambda other: traced(like, other)
+    )
 
 
 def _struct(a: Any) -> jax.ShapeDtypeStruct:
