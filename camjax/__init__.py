@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax import fusion as fusion
     from camjax import images as images
     from camjax import methods as methods
+    from camjax import neurons as neurons
     from camjax import plot as plot
     from camjax import saliency as saliency
     from camjax import targets as targets
@@ -77,7 +78,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
 
 _CONTENTS = {
     # modules that are public as they are
-    "camjax": ("fusion", "images", "methods", "plot", "saliency", "targets", "testbed", "testing"),
+    "camjax": ("fusion", "images", "methods", "neurons", "plot", "saliency", "targets", "testbed", "testing"),
     "camjax._axes": ("Axes",),
     "camjax._explain": ("explain",),
     "camjax._explainer": ("explainer",),

@@ -20,6 +20,9 @@ _PATTERNS = {
     "dots": lambda x, y: 2.4 * np.cos(8 * x) * np.cos(8 * y) - 0.6,
     "checks": lambda x, y: 3 * np.sin(6.5 * x) * np.sin(6.5 * y),
 }
+TEXTURES: tuple[str, ...] = tuple(_PATTERNS)
+"""The textures of objects."""
+
 _CHUNK = 64  # scenes drawn at once: bounds the memory, changes nothing else
 
 
@@ -35,6 +38,7 @@ class Scenes(NamedTuple):
         colours: each object's index into `COLOURS`.
         centres: each object's (row, column), in pixels.
         radii: the radius of each object's bounding circle, in pixels.
+        textures: each object's index into `TEXTURES`.
     """
 
     images: UInt8[np.ndarray, "n h w 3"]
@@ -43,6 +47,7 @@ class Scenes(NamedTuple):
     colours: Int[np.ndarray, "n 4"]
     centres: Float32[np.ndarray, "n 4 2"]
     radii: Float32[np.ndarray, "n 4"]
+    textures: Int[np.ndarray, "n 4"]
 
     @property
     def labels(self) -> Bool[np.ndarray, "n c"]:
@@ -105,8 +110,10 @@ def scenes(
         part = layout(seed, min(_CHUNK, n - first), objects, start + first, distinct)
         rows = slice(first, first + len(part.classes))
         images[rows], masks[rows] = render(part, size)
-        kept.append((part.classes, part.colours, part.centres * size, part.radii * size))
-    kept = kept or [(*(np.empty((0, SLOTS), int),) * 2, np.empty((0, SLOTS, 2)), np.empty((0, SLOTS)))]
+        textures = np.where(part.classes < 0, -1, part.textures)
+        kept.append((part.classes, part.colours, part.centres * size, part.radii * size, textures))
+    none = np.empty((0, SLOTS), int)
+    kept = kept or [(none, none, np.empty((0, SLOTS, 2)), np.empty((0, SLOTS)), none)]
     return Scenes(images, masks, *(np.concatenate(column) for column in zip(*kept, strict=True)))
 
 

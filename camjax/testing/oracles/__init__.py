@@ -3,6 +3,7 @@
 from camjax.testing.oracles import cameras as cameras
 from camjax.testing.oracles import fullgrad as fullgrad
 from camjax.testing.oracles import lift as lift
+from camjax.testing.oracles import neurons as neurons
 from camjax.testing.oracles import perturbation as perturbation
 from camjax.testing.oracles import saliency as saliency
 from camjax.testing.oracles import spectral as spectral
