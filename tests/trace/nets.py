@@ -77,7 +77,11 @@ def axes_of(change, params=None, x=PICTURE):
 
 
 def misplaced(maps, size=(4, 8), channels=2):
-    """How many entries of a canonical map do not stand at the place, at its resolution, that they name."""
+    """How many entries of a canonical map do not stand at the place, at its resolution, that they name.
+
+    Padding is negative: it has no place on the grid, but there may be whole channels of it.
+    """
+    maps = maps[..., ~(maps < 0).all(tuple(range(maps.ndim - 1)))]
     numbers = maps.astype(int) // channels
     wrong = maps < 0
     for axis, (at, full) in enumerate(zip(np.unravel_index(np.abs(numbers), size), size, strict=True)):

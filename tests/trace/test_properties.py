@@ -109,8 +109,27 @@ def test_whatever_is_done_to_the_grid_it_is_right_or_unknown(data):
     def change(x):
         for step in chain:
             x = step(x)
-        return x
+        return x + 0  # a scope that computes nothing would be no layer
 
     axes, maps = layout(change)
     if axes is not None:
         assert misplaced(maps) == 0
+
+
+def test_channels_of_padding_have_no_place_and_move_none():
+    def change(x):
+        x = jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, 1)], constant_values=-1.0)
+        x = jax.lax.slice_in_dim(x, 0, 8, 2, axis=2)
+        return jnp.pad(x, [(0, 0), (0, 0), (1, 2), (0, 0)], constant_values=-1.0)
+
+    axes, maps = layout(change)
+    assert (axes.grid, axes.channels, axes.start[2], axes.stop[2]) == ((4, 4), 3, 1, 5)
+    assert misplaced(maps) == 0
+    assert (maps[..., 2] == -1).all()
+
+
+def test_what_is_misplaced_is_seen():
+    maps = np.asarray(places()[0])
+    assert misplaced(maps) == 0
+    assert misplaced(np.roll(maps, 1, 1)) > 0
+    assert misplaced(np.where(maps == 0, -1, maps)) == 1  # padding in the grid, where other positions are
