@@ -38,6 +38,7 @@ from camjax.testing._laws import (
     shift,
     total,
 )
+from camjax.testing._transformer import tiny_transformer
 
 __all__ = [
     "CLAIMED",
@@ -59,6 +60,7 @@ __all__ = [
     "permutation",
     "shift",
     "stacked",
+    "tiny_transformer",
     "total",
     "transformed",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from camjax.trace._peel import peeled
+from camjax.trace._peel import peeled, unrolled
 from camjax.trace._program import Atom, Equation, Frame, Iteration, Program, Value
 from camjax.trace._stack import IDENTITY, body, frames, has_scopes, scopes
 
@@ -21,13 +21,19 @@ _CUSTOM_CALLS = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr
 _SEALED = {"while": "a while loop", "cond": "a conditional", "scan": "a scan without iterations"}
 
 
-def flatten(closed: core.ClosedJaxpr, n_params: int, peel: Mapping[tuple[int, ...], int] | None = None) -> Program:
+def flatten(
+    closed: core.ClosedJaxpr,
+    n_params: int,
+    peel: Mapping[tuple[int, ...], int] | None = None,
+    unroll: Callable[[Any], bool] | None = None,
+) -> Program:
     """Flattens `closed`, whose first `n_params` arguments are the parameters and whose others are the input.
 
-    `peel` says which iteration of a scan is inlined, the last one where it says nothing; None: no one is.
+    `peel` says which iteration of a scan is inlined, the last one where it says nothing; None: no one is. Of a scan
+    whose equation `unroll` accepts, all are.
     """
     jaxpr, consts = body(closed)
-    flat = _Flattener(peel)
+    flat = _Flattener(peel, unroll)
     arguments = [Value(var.aval) for var in jaxpr.invars]
     outputs = flat.walk(jaxpr, consts, arguments, frames=(), regions=(), scans=())
     return Program(
@@ -45,8 +51,8 @@ def flatten(closed: core.ClosedJaxpr, n_params: int, peel: Mapping[tuple[int, ..
 class _Flattener:
     """What flattening has collected so far."""
 
-    def __init__(self, peel: Mapping[tuple[int, ...], int] | None) -> None:
-        self.peel = peel
+    def __init__(self, peel: Mapping[tuple[int, ...], int] | None, unroll: Callable[[Any], bool] | None = None) -> None:
+        self.peel, self.unroll = peel, unroll
         self.equations: list[Equation] = []
         self.consts: dict[Value, Any] = {}
         self.regions: dict[int, Equation] = {}
@@ -92,6 +98,10 @@ class _Flattener:
             return self.walk(*body(called), inputs, inner, regions, scans)
         if name in _CUSTOM_CALLS:
             return self._custom(eqn, inputs, inner, regions, scans)
+        if name == "scan" and self.unroll is not None and self.unroll(eqn):
+            scan = self._number(scans)
+            closed = jax.make_jaxpr(unrolled(eqn, scan))(*map(_struct, inputs))
+            return self.walk(*body(closed), inputs, inner, regions, scan)
         if name == "scan" and self.peel is not None and not folded and _can_peel(eqn):
             return self._peel(self.peel, eqn, inputs, inner, regions, scans)
         _refuse_effects(eqn)
@@ -143,12 +153,15 @@ class _Flattener:
         scans: Any,
     ) -> list[Atom]:
         """Inlines one iteration of a scan: the last one to run, unless another one is asked for."""
-        # Scans are numbered in the order of the program, each within the iteration that it stands in.
-        self._scans[scans] = count = self._scans.get(scans, -1) + 1
-        scan, length = (*scans, count), eqn.params["length"]
+        scan, length = self._number(scans), eqn.params["length"]
         at = peel.get(scan, 0 if eqn.params["reverse"] else length - 1)
         closed = jax.make_jaxpr(peeled(eqn, Iteration(scan, at, length)))(*map(_struct, inputs))
         return self.walk(*body(closed), inputs, inner, regions, scan)
+
+    def _number(self, scans: tuple[int, ...]) -> tuple[int, ...]:
+        """Scans are numbered in the order of the program, each within the iteration that it stands in."""
+        self._scans[scans] = count = self._scans.get(scans, -1) + 1
+        return (*scans, count)
 
     def _seal(self, eqn: Any, outer: tuple[Frame, ...], why: str = "") -> None:
         """Remembers the scopes that stay out of reach inside an equation."""

@@ -50,6 +50,25 @@ def peeled(eqn: Any, iteration: Iteration) -> Callable[..., list[Any]]:
     return run
 
 
+def unrolled(eqn: Any, scan: tuple[int, ...]) -> Callable[..., list[Any]]:
+    """The function of a scan equation without a scan: one iteration after the other."""
+    n_consts, n_carry = scan_counts(eqn)
+    body = jax.jit(core.jaxpr_as_fun(eqn.params["jaxpr"]))  # traced once
+    length = eqn.params["length"]
+
+    def run(*arguments: Any) -> list[Any]:
+        consts, carry = arguments[:n_consts], arguments[n_consts : n_consts + n_carry]
+        xs = arguments[n_consts + n_carry :]
+        stacked: dict[int, Sequence[Any]] = {}
+        for at in range(length)[:: -1 if eqn.params["reverse"] else 1]:
+            with jax.named_scope(mark(Iteration(scan, at, length))):
+                out = body(*consts, *carry, *(x[at] for x in xs))
+            carry, stacked[at] = out[:n_carry], out[n_carry:]
+        return [*carry, *(jnp.stack(parts) for parts in zip(*(stacked[at] for at in range(length)), strict=True))]
+
+    return run
+
+
 def scan_counts(eqn: Any) -> tuple[int, int]:
     """The numbers of constants and of carried values of a scan."""
     if "num_consts" in eqn.params:

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 from camjax._axes import Axes
 from camjax._example import wide
 from camjax._split import Split
-from camjax.trace._cut import Bound
 from camjax.trace._grid import Grids
 from camjax.trace._kinds import POINTWISE, Kind, homogeneous, kind, moving
 from camjax.trace._program import Equation, Program, Value, close, evaluate, is_float, live, read, shape_of
 from camjax.trace._residuals import residuals
 from camjax.trace._scopes import uses
+from camjax.trace._taps import fixed
 
 
 class Term(NamedTuple):
@@ -103,14 +103,14 @@ class Sites:
             score: from the outputs of one example, without batch axes, to the score.
         """
         program = self._program
-        fixed = self._fixed(split, params) | dict(zip(program.inputs, jax.tree.leaves(x), strict=True))
-        points = {v: fixed[v] for v in program.inputs if is_float(v)}
+        known = fixed(program, split, params) | dict(zip(program.inputs, jax.tree.leaves(x), strict=True))
+        points = {v: known[v] for v in program.inputs if is_float(v)}
         nudges = {v: jnp.zeros(v.shape, v.aval.dtype) for v in self._ends}
         # Numbered: a Value is no key that a pytree could sort.
         inputs, ends = list(points), list(nudges)
 
         def run(points: list[Any], nudges: list[Any]) -> Any:
-            env = {**fixed, **dict(zip(inputs, points, strict=True))}
+            env = {**known, **dict(zip(inputs, points, strict=True))}
             moved = dict(zip(ends, nudges, strict=True))
             biases: dict[Value, Any] = {}
             for e in self._equations:
@@ -138,15 +138,6 @@ class Sites:
             found.append(Term(self._ends[v], _product(b, g), self.grids.axes(v, bare=True)))
         taken = sum((_product(free[i], slopes[i]).sum().astype(total.dtype) for i in free), start=jnp.zeros_like(total))
         return [*found, Term("target", total - taken, None)]
-
-    def _fixed(self, split: Split, params: Any) -> dict[Value, Any]:
-        """The arrays of constants and parameters; large constants are arguments of the compiled program."""
-        standing: dict[int, Any] = {}
-        if isinstance(params, Bound) and split.bind is not None:
-            standing = {id(a): b for a, b in zip(split.bind(None).captured, params.captured, strict=True)}
-            params = params.params
-        fixed = {v: standing.get(id(array), array) for v, array in self._program.consts.items()}
-        return fixed | dict(zip(self._program.params, jax.tree.leaves(params), strict=True))
 
     def _bias(self, e: Equation, env: dict[Value, Any], biases: Mapping[Value, Any]) -> dict[Value, Any]:
         """The bias of each of an equation's outputs that can change."""

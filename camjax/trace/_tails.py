@@ -29,7 +29,7 @@ def strip(program: Program, equations: Sequence[Equation]) -> tuple[Program, str
     What moves or converts the probabilities after the tail (reshape, transpose, a cast) is done to the
     logits instead; what clips them is dropped.
     """
-    find = _Finder(program, equations)
+    find = Finder(program, equations)
     outputs: list[Atom] = []
     moved: list[Equation] = []
     kinds: list[str] = []
@@ -50,7 +50,7 @@ def strip(program: Program, equations: Sequence[Equation]) -> tuple[Program, str
     return changed, (kinds[0] if kinds else None)
 
 
-class _Finder:
+class Finder:
     """Looks backwards from a value for what made it."""
 
     def __init__(self, program: Program, equations: Iterable[Equation]) -> None:

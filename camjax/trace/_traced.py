@@ -13,6 +13,7 @@ from camjax._axes import Axes
 from camjax._split import Split
 from camjax.trace import _rules, _tails
 from camjax.trace._analysis import Analysis, analyse
+from camjax.trace._blocks import Attentions, attends
 from camjax.trace._cut import Cut
 from camjax.trace._flatten import flatten
 from camjax.trace._grid import Grids
@@ -61,6 +62,7 @@ class Traced:
         self._splits: dict[Hashable, Split] = {}
         self._wholes: dict[tuple[str, str | None], Split] = {}
         self._sites: dict[str, Sites] = {}
+        self._attentions: dict[str, Attentions] = {}
         self._analyses: dict[_Peel, Analysis] = {}
         self._addresses: dict[str, _Address] = {}
 
@@ -173,6 +175,14 @@ class Traced:
             rebuild = functools.partial(jax.tree.unflatten, self._out_tree)
             self._sites[scores] = Sites(program, self._batched, rebuild)
         return self._sites[scores]
+
+    def attentions(self, scores: str = "logits") -> Attentions:
+        """The attentions of the model, scans over its blocks unrolled, without its tail where `scores` is "logits"."""
+        if scores not in self._attentions:
+            program, _ = self._before_tail(flatten(self._closed, self._n_params, peel=None, unroll=attends), scores)
+            rebuild = functools.partial(jax.tree.unflatten, self._out_tree)
+            self._attentions[scores] = Attentions(program, self._batched, rebuild)
+        return self._attentions[scores]
 
     def _row(self, layer: str | None) -> Layer:
         if layer is not None:
