@@ -174,7 +174,7 @@ def load_exported(path: str | Path) -> Exported:
     shape = about["preprocess"]
     return Exported(
         labels=None if about["labels"] is None else tuple(about["labels"]),
-        preprocess=None if shape is None else Preprocess(**{k: _frozen(v) for k, v in shape.items()}),
+        preprocess=None if shape is None else Preprocess.from_dict(shape),
         method=about["method"],
         classes=about["classes"],
         platforms=tuple(program.platforms),
@@ -189,7 +189,3 @@ def _arrays(file: io.BytesIO, specs: list[Any]) -> list[Any]:
         dtype = jnp.dtype(name)
         arrays.append(jnp.asarray(np.frombuffer(file.read(dtype.itemsize * int(np.prod(shape))), dtype).reshape(shape)))
     return arrays
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -30,6 +30,17 @@ class Preprocess:
     scale: float = 255.0
     layout: str = "NHWC"
     interpolation: str = "bilinear"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Preprocess:
+        """The inverse of `dataclasses.asdict`, also after JSON has made its tuples lists.
+
+        Example:
+            >>> Preprocess.from_dict({"size": [224, 224], "resize": None}).size
+            (224, 224)
+        """
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**fields)
 
 
 # Equal to itself only: arrays have no hash, and `jax.jit(model)` needs one.

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from camjax_torch._files import first_line
+
 StateDict = dict[str, torch.Tensor]
 
 CONTAINERS = (
@@ -26,17 +28,6 @@ CONTAINERS = (
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
 """What data parallelism, training frameworks and `torch.compile` put before every key."""
-
-
-def existing_file(path: str | Path) -> Path:
-    """The path, or an error that says what is there instead of a file."""
-    path = Path(path)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise IsADirectoryError(f"load: {path} is a folder; name the file of weights inside it.")
-    where = "its folder does not exist either" if not path.parent.is_dir() else "its folder exists"
-    raise FileNotFoundError(f"load: no file {path} ({where}); check the path.")
 
 
 def read_state_dict(path: Path) -> StateDict:
@@ -69,11 +60,6 @@ def _read_safetensors(path: Path) -> StateDict:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise ValueError(f"load: {path} is damaged or is not a safetensors file: {error}") from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _refusal(path: Path, report: str) -> str:

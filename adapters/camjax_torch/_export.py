@@ -13,7 +13,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx import Graph
 
 from camjax_torch._alias import in_place_writes
-from camjax_torch.ops import TABLE, name_of
+from camjax_torch.ops import TABLE, function_of, name_of
 
 IGNORED = {"_assert_scalar.default", "_assert_async.msg", "sym_constrain_range_for_size.default",
            "sym_constrain_range.default", "_assert_tensor_metadata.default"}  # fmt: skip
@@ -70,11 +70,9 @@ def unsupported(graph: Graph) -> dict[str, list[str]]:
     """The operations that the table lacks, and the modules that use them."""
     missing: dict[str, list[str]] = {}
     for node in graph.nodes:
-        if node.op == "call_function" and isinstance(
-            node.target, torch._ops.OpOverload | torch._ops.HigherOrderOperator
-        ):
+        if node.op == "call_function":
             name = name_of(node.target)
-            if name not in TABLE and name not in IGNORED:
+            if function_of(name) is None and name not in IGNORED:
                 stack = list((node.meta.get("nn_module_stack") or {}).values())
                 place = stack[-1][0] if stack and stack[-1][0] else "the module itself"
                 missing.setdefault(str(node.target), []).append(place)

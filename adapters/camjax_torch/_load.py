@@ -1,17 +1,18 @@
-"""`load`: a file of weights, and the name of its architecture, as a camjax model."""
+"""`load`: a file of weights, and the name of its architecture, or a whole program, as a camjax model."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 import camjax
-from camjax_torch import _checkpoint, zoo
-from camjax_torch._convert import from_exported, from_torch
+from camjax_torch import _saved
+from camjax_torch._files import existing_file, first_line
+
+if TYPE_CHECKING:
+    import torch
 
 
 def load(
@@ -24,7 +25,8 @@ def load(
     """A file of PyTorch weights as a camjax model; nothing in the file is executed.
 
     Args:
-        path: a program of `torch.export.save` (`.pt2`), or a `state_dict`: `.safetensors`, or what
+        path: a converted model that `save` wrote (`.safetensors`; it needs no torch), a program of
+            `torch.export.save` (`.pt2`), or a `state_dict`: `.safetensors`, or what
             `torch.save` wrote (`.pth`, `.pt`, `.th`, ...). Usual containers (`state_dict`, `model`,
             averaged weights) and prefixes (`module.`, `model.`) are undone.
         arch: what the weights belong to, for a `state_dict`: `"torchvision:resnet50"`,
@@ -42,24 +44,30 @@ def load(
         NotImplementedError: operations that no JAX function is known for.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> path = Path(tempfile.mkdtemp()) / "weights.pth"
         >>> torch.save(torch.nn.Linear(4, 2).state_dict(), path)
         >>> load(path, arch=lambda: torch.nn.Linear(4, 2), example=torch.zeros(1, 4)).params["weight"].shape
         (4, 2)
     """
-    path = _checkpoint.existing_file(path)
+    path = existing_file(path)
+    whole = _saved.read(path, labels, preprocess) if path.suffix == _saved.SUFFIX else None
+    if arch is not None and (whole is not None or path.suffix == ".pt2"):
+        raise ValueError(f"load: {path} is a whole program and needs no architecture; leave arch out, got {arch!r}.")
+    if whole is not None:
+        return whole
     if path.suffix == ".pt2":
-        if arch is not None:
-            raise ValueError(
-                f"load: {path} is a whole program and needs no architecture; leave arch out, got {arch!r}."
-            )
-        return from_exported(_read_program(path), labels=labels, preprocess=preprocess)
+        return _convert_program(path, labels, preprocess)
     if arch is None:
         raise ValueError(
             f"load: {path} holds weights without their network; say which with arch=, for example "
             'arch="torchvision:resnet50", arch="timm:resnet50.a1_in1k", or a torch.nn.Module.'
         )
+    import torch
+
+    from camjax_torch import _checkpoint, zoo
+    from camjax_torch._convert import from_torch
+
     state = _checkpoint.read_state_dict(path)
     if isinstance(arch, str):
         return zoo.convert(zoo.entry(arch), state=state, origin=str(path), example=example, labels=labels,
@@ -74,10 +82,15 @@ def load(
     return from_torch(module, example, labels=labels, preprocess=preprocess)
 
 
-def _read_program(path: Path) -> torch.export.ExportedProgram:
+def _convert_program(path: Path, labels: Sequence[str] | None, preprocess: camjax.Preprocess | None) -> camjax.Model:
+    import torch
+
+    from camjax_torch._convert import from_exported
+
     try:
-        return torch.export.load(path)
+        exported = torch.export.load(path)
     except Exception as error:  # torch names no exception for a file that is not a program
         raise ValueError(
-            f"load: {path} is damaged or is not a program of torch.export.save: {_checkpoint.first_line(error)}"
+            f"load: {path} is damaged or is not a program of torch.export.save: {first_line(error)}"
         ) from error
+    return from_exported(exported, labels=labels, preprocess=preprocess)

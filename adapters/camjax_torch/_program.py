@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from camjax.adapting._scopes import IDENTITY
+from camjax_torch.ops import function_of
 
 if TYPE_CHECKING:
     from jaxtyping import Array
@@ -58,20 +59,34 @@ class Turned:
 class Step:
     """`name = operation(*args, **kwargs)` inside `scopes`, outermost first.
 
-    `marker`: the step is all that its module does, and it changes nothing.
+    `operation`: its name in the table. `in_place`: the value has the dtype of the first argument, which it
+    overwrites in torch. `marker`: the step is all that its module does, and it changes nothing.
     """
 
     name: str
-    operation: Callable[..., Any]
+    operation: str
     args: Any
     kwargs: Any
     scopes: tuple[str, ...]
+    in_place: bool = False
     marker: bool = False
+
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        """The step's value, from those of the earlier ones."""
+        function = function_of(self.operation)
+        if function is None:
+            raise NotImplementedError(
+                f"camjax_torch: no JAX function is known for {self.operation}; enter it with "
+                f"camjax_torch.op({self.operation!r})."
+            )
+        args, kwargs = resolve(self.args, values), resolve(self.kwargs, values)
+        value = function(*args, **kwargs)
+        return value.astype(args[0].dtype) if self.in_place else value
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Program:
-    """`program(params, x)` evaluates the steps. It holds no weights, and is equal to itself alone.
+    """`program(params, x)` evaluates the steps. It is data, holds no weights, and is equal to itself alone.
 
     `parameters`: (name in the steps, name in `params`); `inputs`: the structure of `x`, with an `Input` for each
     array; `outputs`: a tree of `Ref`s and constants.
@@ -98,8 +113,7 @@ class Program:
                 with contextlib.ExitStack() as stack:
                     for scope in step.scopes:
                         stack.enter_context(jax.named_scope(scope))
-                    args, kwargs = resolve(step.args, values), resolve(step.kwargs, values)
-                    value = step.operation(*args, **kwargs)
+                    value = step(values)
                     values[step.name] = checkpoint_name(value, IDENTITY) if step.marker else value
         return resolve(self.outputs, values)
 

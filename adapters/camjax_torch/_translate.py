@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
@@ -15,11 +15,8 @@ from camjax_torch._export import IGNORED, as_input
 from camjax_torch._layout import kernel_order, stored_orders, transposes
 from camjax_torch._program import Input, Program, Ref, Step, Turned
 from camjax_torch._scopes import computes_nothing, scopes_of
-from camjax_torch.ops import TABLE, is_in_place, name_of
-from camjax_torch.ops.shape import identity
-
-if TYPE_CHECKING:
-    from jaxtyping import Array
+from camjax_torch.ops import is_in_place, name_of
+from camjax_torch.ops.dtypes import dtype_name
 
 
 def translate(exported: ExportedProgram) -> Program:
@@ -50,27 +47,23 @@ def _free_axes(node: Node) -> tuple[int | None, ...]:
 
 def _step(node: Node, names: Mapping[Node, str], stored: Mapping[Node, tuple[int, ...]], marker: bool) -> Step:
     args, kwargs = _named(list(node.args), names), _named(dict(node.kwargs), names)
-    # what is not in the table is Python's arithmetic on axis lengths
-    operation: Any = TABLE.get(name_of(node.target), node.target)
+    operation, in_place = name_of(node.target), is_in_place(node.target)
     order = kernel_order(node)
-    if is_in_place(node.target):
-        operation = functools.partial(_keep_dtype, operation)
     if order is not None and node.args[1] not in stored:
         args[1] = Turned(args[1].name, order)
     if transposes(node) and node.args[0] in stored:
-        operation, args = identity, args[:1]
-    return Step(names[node], operation, tuple(args), kwargs, scopes_of(node), marker)
-
-
-def _keep_dtype(operation: Callable[..., Array], x: Array, *args: Any, **kwargs: Any) -> Array:
-    """What an in-place operation leaves in x: its values, in the dtype of x."""
-    return operation(x, *args, **kwargs).astype(x.dtype)
+        operation, args = "alias.default", args[:1]
+    return Step(names[node], operation, tuple(args), kwargs, scopes_of(node), in_place, marker)
 
 
 def _named(argument: Any, names: Mapping[Node, str]) -> Any:
-    """Nodes replaced by their names, in the nested lists and dicts that a node's arguments are."""
+    """Nodes and dtypes by their names, in the nested lists and dicts that a node's arguments are."""
     if isinstance(argument, Node):
         return Ref(names[argument])
+    if isinstance(argument, torch.dtype):
+        return dtype_name(argument)
+    if isinstance(argument, torch.device | torch.layout | torch.memory_format):
+        return None  # which mean nothing to JAX
     if isinstance(argument, list | tuple):
         return [_named(item, names) for item in argument]
     if isinstance(argument, dict):

@@ -17,6 +17,7 @@ import torch
 import camjax
 from camjax_torch import _checkpoint
 from camjax_torch._convert import from_torch
+from camjax_torch._files import existing_file, first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ def build(
     found = entry(spec)
     if weights is None:
         return convert(found, pretrained=pretrained, size=size)
-    path = _checkpoint.existing_file(weights)
+    path = existing_file(weights)
     return convert(found, state=_checkpoint.read_state_dict(path), origin=str(path), size=size)
 
 
@@ -257,5 +258,5 @@ def _download(make: Callable[[], torch.nn.Module], name: str) -> torch.nn.Module
     except OSError as error:
         raise ConnectionError(
             f"build: the pretrained weights of {name} cannot be downloaded "
-            f"({_checkpoint.first_line(error)}); pass a file with weights=."
+            f"({first_line(error)}); pass a file with weights=."
         ) from error

@@ -28,7 +28,7 @@ def _input(name: str, metavar: str | None, help: str) -> typer.models.OptionInfo
 
 
 MODELS = (
-    "testbed (comes with camjax), torchvision:NAME, timm:NAME, torch:FILE.pt2, "
+    "testbed (comes with camjax), torchvision:NAME, timm:NAME, torch:FILE (a .pt2, or what camjax_torch.save wrote), "
     "or python:MODULE:FUNCTION, a function that returns a camjax.Model."
 )
 Spec = Annotated[str, _option("--model", "-m", metavar="SPEC", help=MODELS)]

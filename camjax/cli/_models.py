@@ -17,7 +17,7 @@ from camjax.cli._errors import UsageError
 if TYPE_CHECKING:
     from camjax import Model
 
-KINDS = "testbed, torchvision:NAME, timm:NAME, torch:FILE.pt2, python:MODULE:FUNCTION"
+KINDS = "testbed, torchvision:NAME, timm:NAME, torch:FILE, python:MODULE:FUNCTION"
 IMAGENET_CLASSES = 1000
 
 
@@ -88,7 +88,8 @@ def _exported(path: Path, weights: Path | None) -> Model:
         raise UsageError(f"--weights: {path.name} holds its weights already; leave the option out.")
     if not path.is_file():
         raise UsageError(f"--model: {path}: no such file; check the path.")
-    _need_torch("torch")
+    if path.suffix != ".safetensors":  # which may hold a converted model
+        _need_torch("torch")
     import camjax_torch
 
     return camjax_torch.load(path)

@@ -12,7 +12,7 @@ from camjax_torch.ops import (
     resize,
     shape,
 )
-from camjax_torch.ops._table import IDENTITIES, TABLE, is_in_place, name_of
+from camjax_torch.ops._table import IDENTITIES, TABLE, function_of, is_in_place, name_of
 
 __all__ = [
     "IDENTITIES",
@@ -20,6 +20,7 @@ __all__ = [
     "convolution",
     "creation",
     "elementwise",
+    "function_of",
     "indexing",
     "is_in_place",
     "linalg",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import torch
 
 from camjax_torch.ops._table import op
 from camjax_torch.ops.dtypes import jax_dtype
@@ -22,7 +21,7 @@ def to(x, dtype=None, *_, **options):
     dtype = options.get("dtype", dtype)
     if isinstance(dtype, jax.Array):  # whose dtype is meant
         return x.astype(dtype.dtype)
-    return x.astype(jax_dtype(dtype)) if isinstance(dtype, torch.dtype) else x
+    return x if dtype is None else x.astype(jax_dtype(dtype))
 
 
 @op("full.default")
