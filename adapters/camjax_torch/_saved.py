@@ -128,8 +128,8 @@ def _to_data(tree: Any) -> Any:
         return {"dict": [[key, _to_data(item)] for key, item in tree.items()]}
     if isinstance(tree, list | tuple):
         items = [_to_data(item) for item in tree]
-        if hasattr(tree, "_fields"):
-            return {"namedtuple": [type(tree).__name__, tree._fields, items]}
+        if fields := getattr(tree, "_fields", None):
+            return {"namedtuple": [type(tree).__name__, fields, items]}
         return {"tuple": items} if isinstance(tree, tuple) else items
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
