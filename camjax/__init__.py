@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax._explanation import Status as Status
     from camjax._export import export as export
     from camjax._export import load_exported as load_exported
+    from camjax._factorise import Factorisation as Factorisation
+    from camjax._factorise import factorise as factorise
     from camjax._layers import layers as layers
     from camjax._layers import split as split
     from camjax._model import Model as Model
@@ -84,6 +86,7 @@ _CONTENTS = {
     "camjax._explainer": ("explainer",),
     "camjax._explanation": ("Explanation", "Status"),
     "camjax._export": ("export", "load_exported"),
+    "camjax._factorise": ("Factorisation", "factorise"),
     "camjax._layers": ("layers", "split"),
     "camjax._model": ("Model", "Preprocess"),
     "camjax._postprocess": ("heatmap",),

@@ -1,6 +1,7 @@
 """Oracles: each method as its paper writes it, in float64 NumPy, slow and literal."""
 
 from camjax.testing.oracles import cameras as cameras
+from camjax.testing.oracles import factors as factors
 from camjax.testing.oracles import fullgrad as fullgrad
 from camjax.testing.oracles import lift as lift
 from camjax.testing.oracles import neurons as neurons
