@@ -40,12 +40,14 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax.methods import CAM as CAM
     from camjax.methods import CAMERAS as CAMERAS
     from camjax.methods import FEM as FEM
+    from camjax.methods import GAE as GAE
     from camjax.methods import ISCAM as ISCAM
     from camjax.methods import KPCACAM as KPCACAM
     from camjax.methods import ODAM as ODAM
     from camjax.methods import RISE as RISE
     from camjax.methods import SSCAM as SSCAM
     from camjax.methods import AblationCAM as AblationCAM
+    from camjax.methods import AttentionRollout as AttentionRollout
     from camjax.methods import CenteredGaussian as CenteredGaussian
     from camjax.methods import CoarseMap as CoarseMap
     from camjax.methods import EigenCAM as EigenCAM
@@ -56,10 +58,12 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax.methods import FullGrad as FullGrad
     from camjax.methods import GradCAM as GradCAM
     from camjax.methods import GradCAMPlusPlus as GradCAMPlusPlus
+    from camjax.methods import GradECLIP as GradECLIP
     from camjax.methods import GroupCAM as GroupCAM
     from camjax.methods import HiResCAM as HiResCAM
     from camjax.methods import LayerCAM as LayerCAM
     from camjax.methods import LayerIntegratedGradients as LayerIntegratedGradients
+    from camjax.methods import LeGrad as LeGrad
     from camjax.methods import LiftCAM as LiftCAM
     from camjax.methods import MeanActivation as MeanActivation
     from camjax.methods import Occlusion as Occlusion
@@ -94,6 +98,7 @@ _CONTENTS = {
     "camjax._split": ("Split",),
     "camjax.methods": (
         "AblationCAM",
+        "AttentionRollout",
         "CAM",
         "CAMERAS",
         "CenteredGaussian",
@@ -105,14 +110,17 @@ _CONTENTS = {
         "FasterScoreCAM",
         "FinerCAM",
         "FullGrad",
+        "GAE",
         "GradCAM",
         "GradCAMPlusPlus",
+        "GradECLIP",
         "GroupCAM",
         "HiResCAM",
         "ISCAM",
         "KPCACAM",
         "LayerCAM",
         "LayerIntegratedGradients",
+        "LeGrad",
         "LiftCAM",
         "MeanActivation",
         "ODAM",

@@ -86,7 +86,8 @@ class Coarsely:
         found: list[Coarse] = []
         for example, head in zip(start.examples, start.heads, strict=True):
             score, gradients = head.score_and_gradient(target) if head else (target(start.outputs), None)
-            given = Given(example, head, target, score, gradients, key, self.upsampling, chunk)
+            name = describe(self.method)
+            given = Given(example, head, target, score, gradients, key, self.upsampling, chunk, name)
             coarse = self._checked(self.method(**{name: given.need(name) for name in needs_of(self.method)}), example)
             unread = ~jnp.any(gradients != 0) if head else jnp.bool_(False)
             found.append(Coarse(wide(coarse.raw), wide(coarse.weights), score, unread, jnp.asarray(coarse.flag)))

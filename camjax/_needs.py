@@ -30,6 +30,7 @@ class Given:
         key: the example's random key, or None.
         upsampling: how maps are upsampled.
         chunk: how many evaluations may run at once.
+        method: what messages call the method.
     """
 
     example: Example
@@ -40,6 +41,7 @@ class Given:
     key: Any
     upsampling: str
     chunk: int
+    method: str = "the method"
 
     def need(self, name: str) -> Any:
         """What the method's parameter of this name gets."""
@@ -111,6 +113,12 @@ def _shares(given: Given) -> list[Any]:
     return [of_input.reshape(*example.input_size(), -1), *maps]
 
 
+def _attention(given: Given) -> Any:
+    from camjax._attention import attention  # nor is this one
+
+    return attention(given)
+
+
 def _multipliers(given: Given) -> Any:
     from camjax.trace._lift import multipliers  # the trace is not needed by most
 
@@ -171,10 +179,11 @@ PROVIDERS: dict[str, Callable[[Given], Any]] = {
     "chunk": lambda given: given.chunk,
     "sites": _shares,
     "lift": _multipliers,
+    "attention": _attention,
 }
 """For each name in `methods.NEEDS`, how it is made; only what the method's parameters name is."""
 
-EVALUATES = frozenset({"head", "model", "probability", "run", "scaled", "sites"})
+EVALUATES = frozenset({"head", "model", "probability", "run", "scaled", "sites", "attention"})
 """The needs with which a method evaluates the model or its head, `chunk` points at a time."""
 
 

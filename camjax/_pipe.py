@@ -45,7 +45,7 @@ class Options:
         _postprocess.check(size, normalize, upsampling)
         _validate.check_choice("scores", scores, ("logits", "outputs"))
         if chunk is None:  # a head is a small part of a model
-            chunk = 32 if {"model", "probability", "run", "scaled", "sites"}.intersection(needs_of(method)) else 128
+            chunk = 32 if (EVALUATES - {"head"}).intersection(needs_of(method)) else 128
         if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
             raise ValueError(
                 f"chunk: got {chunk!r}, expected a positive int, how many evaluations run at once, or None."

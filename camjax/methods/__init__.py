@@ -1,5 +1,6 @@
 """The methods: short pure functions from feature maps and gradients to a coarse map."""
 
+from camjax.methods._attention import Attention as Attention
 from camjax.methods._contract import NEEDS as NEEDS
 from camjax.methods._contract import About as About
 from camjax.methods._contract import CoarseMap as CoarseMap
@@ -19,18 +20,22 @@ from camjax.methods.elementwise import ElementwiseGradCAM as ElementwiseGradCAM
 from camjax.methods.fem import FEM as FEM
 from camjax.methods.finercam import FinerCAM as FinerCAM
 from camjax.methods.fullgrad import FullGrad as FullGrad
+from camjax.methods.gae import GAE as GAE
 from camjax.methods.gradcam import GradCAM as GradCAM
 from camjax.methods.gradcampp import GradCAMPlusPlus as GradCAMPlusPlus
+from camjax.methods.gradeclip import GradECLIP as GradECLIP
 from camjax.methods.groupcam import GroupCAM as GroupCAM
 from camjax.methods.hirescam import HiResCAM as HiResCAM
 from camjax.methods.layercam import LayerCAM as LayerCAM
 from camjax.methods.layerig import LayerIntegratedGradients as LayerIntegratedGradients
+from camjax.methods.legrad import LeGrad as LeGrad
 from camjax.methods.lift import LiftCAM as LiftCAM
 from camjax.methods.odam import ODAM as ODAM
 from camjax.methods.opticam import OptiCAM as OptiCAM
 from camjax.methods.principal import Principal as Principal
 from camjax.methods.reciprocam import ReciproCAM as ReciproCAM
 from camjax.methods.refinecam import RefineCAM as RefineCAM
+from camjax.methods.rollout import AttentionRollout as AttentionRollout
 from camjax.methods.scorecam import FasterScoreCAM as FasterScoreCAM
 from camjax.methods.scorecam import ScoreCAM as ScoreCAM
 from camjax.methods.shapleycam import ShapleyCAM as ShapleyCAM
@@ -69,6 +74,10 @@ METHODS: dict[str, type] = {
     "ablationcam": AblationCAM,
     "reciprocam": ReciproCAM,
     "opticam": OptiCAM,
+    "legrad": LeGrad,
+    "gae": GAE,
+    "gradeclip": GradECLIP,
+    "attentionrollout": AttentionRollout,
     "rise": RISE,
     "occlusion": Occlusion,
     "randomcam": RandomCAM,

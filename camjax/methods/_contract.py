@@ -27,6 +27,7 @@ NEEDS = {
     "chunk": "how many evaluations of `head` or `model` may run at once, an int",
     "sites": "what the input and each bias with a place in the picture add to the score, a list of [*space, C]",
     "lift": "the head's DeepLIFT multipliers of A against maps of zeros, [*space, C]",
+    "attention": "a transformer's attention between the tokens of the picture, a `camjax.methods.Attention`",
 }
 
 

@@ -8,6 +8,7 @@ from camjax.testing.oracles import neurons as neurons
 from camjax.testing.oracles import perturbation as perturbation
 from camjax.testing.oracles import saliency as saliency
 from camjax.testing.oracles import spectral as spectral
+from camjax.testing.oracles import tokens as tokens
 from camjax.testing.oracles import weights as weights
 from camjax.testing.oracles.gradient import grad_cam as grad_cam
 from camjax.testing.oracles.gradient import gradient as gradient
