@@ -14,15 +14,29 @@ hypothesis.settings.register_profile("ci", deadline=None, max_examples=20, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 _HERE = Path(__file__).parent
+# Folders whose programs are small and run once or twice, so that LLVM's optimisations cost more than they bring.
+_BRIEF = {"laws", "methods", "oracles", "saliency", "targets", "trace", "wild"}
 # Folders whose tests run models of other people, who rely on jax's ordinary promotion.
 _FOREIGN = {"adapters", "cli", "parity", "real", "testbed", "twins"}
+
+
+def _rooms(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return request.path.relative_to(_HERE).parts if request.path.is_relative_to(_HERE) else ("",)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compiles without LLVM's optimisations where that pays; XLA's own, which tests count, stay."""
+    everywhere = jax.config.jax_disable_most_optimizations  # by the environment
+    jax.config.update("jax_disable_most_optimizations", everywhere or _rooms(request)[0] in _BRIEF)
+    yield
+    jax.config.update("jax_disable_most_optimizations", everywhere)
 
 
 @pytest.fixture(autouse=True)
 def strict_promotion(request: pytest.FixtureRequest) -> Iterator[None]:
     """No silent change of dtype and no silent broadcasting between ranks in the core."""
-    inside = request.path.relative_to(_HERE).parts if request.path.is_relative_to(_HERE) else ()
-    if not inside or inside[0] in _FOREIGN:
+    if _rooms(request)[0] in {"", *_FOREIGN}:
         yield
         return
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
