@@ -27,7 +27,7 @@ def _rooms(request: pytest.FixtureRequest) -> tuple[str, ...]:
 @pytest.fixture(autouse=True, scope="module")
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiles without LLVM's optimisations where that pays; XLA's own, which tests count, stay."""
-    everywhere = jax.config.jax_disable_most_optimizations  # by the environment
+    everywhere = jax.config.values["jax_disable_most_optimizations"]  # by the environment
     jax.config.update("jax_disable_most_optimizations", everywhere or _rooms(request)[0] in _BRIEF)
     yield
     jax.config.update("jax_disable_most_optimizations", everywhere)
