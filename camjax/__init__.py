@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
     from camjax._export import load_exported as load_exported
     from camjax._factorise import Factorisation as Factorisation
     from camjax._factorise import factorise as factorise
+    from camjax._failures import Failures as Failures
+    from camjax._failures import failures as failures
     from camjax._layers import layers as layers
     from camjax._layers import split as split
     from camjax._model import Model as Model
@@ -91,6 +93,7 @@ _CONTENTS = {
     "camjax._explanation": ("Explanation", "Status"),
     "camjax._export": ("export", "load_exported"),
     "camjax._factorise": ("Factorisation", "factorise"),
+    "camjax._failures": ("Failures", "failures"),
     "camjax._layers": ("layers", "split"),
     "camjax._model": ("Model", "Preprocess"),
     "camjax._postprocess": ("heatmap",),

@@ -52,21 +52,21 @@ def check_input(x: Any, shapes: bool = False) -> tuple[Any, int]:
     return jax.tree.map(lambda leaf: leaf if isinstance(leaf, known) else jnp.asarray(leaf), x), batch
 
 
-def class_of(name: str, labels: tuple[str, ...] | None) -> int:
+def class_of(name: str, labels: tuple[str, ...] | None, argument: str = "target") -> int:
     """The index of a class name."""
     if labels is None:
         raise ValueError(
-            f"target: got the class name {name!r}, but the model has no labels; give the class's index, or make "
+            f"{argument}: got the class name {name!r}, but the model has no labels; give the class's index, or make "
             "the model with labels: camjax.Model(apply, params, labels=(...))."
         )
     exact = [i for i, label in enumerate(labels) if label == name]
     found = exact or [i for i, label in enumerate(labels) if label.casefold() == name.casefold()]
     if len(found) > 1:
-        raise ValueError(f"target: {name!r} is the name of classes {found}; give the index of the one you mean.")
+        raise ValueError(f"{argument}: {name!r} is the name of classes {found}; give the index of the one you mean.")
     if not found:
         close = difflib.get_close_matches(name, labels, 3, 0.5) or list(labels[:3])
         raise ValueError(
-            f"target: no class is called {name!r}; did you mean {' or '.join(map(repr, close))}? "
+            f"{argument}: no class is called {name!r}; did you mean {' or '.join(map(repr, close))}? "
             f"The model has {len(labels)} labels."
         )
     return found[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from camjax._axes import Axes
+from camjax._chunks import check_batch, chunks, shapes, take
 from camjax._example import Example, wide
 from camjax._layers import split as cut
 from camjax._model import Model
@@ -78,19 +79,18 @@ def dissect(
         >>> found.iou.shape, len(found.names)
         ((64, 20), 64)
     """
-    shapes, count = check_input(_shapes(x), shapes=True)
+    like, count = check_input(shapes(x), shapes=True)
     for name, share in (("quantile", quantile), ("least", least)):
         if not 0 < share < 1:
             raise ValueError(f"{name}: got {share!r}, expected a number between 0 and 1.")
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"batch: got {batch!r}, expected a positive int, how many pictures run at once.")
+    check_batch(batch)
     if isinstance(layer, list | tuple):
         raise ValueError(f"layer: the channels of one layer are dissected, got {layer!r}; name one layer.")
-    at = cut(model, shapes, layer, axes=axes)
+    at = cut(model, like, layer, axes=axes)
     params = at.bound(model.params)
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), shapes)
-    like = jax.eval_shape(functools.partial(_maps, at), params, one)
-    *grid, channels = like.shape[1:]
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), like)
+    maps = jax.eval_shape(functools.partial(_maps, at), params, one)
+    *grid, channels = maps.shape[1:]
     concepts = tuple(concepts)
     masks = _checked(masks, concepts, count, len(grid))
 
@@ -103,17 +103,17 @@ def dissect(
         )
     size = masks.shape[2:]
     batch = min(batch, count, max(1, _COUNTS // math.prod(size)))
-    highest = jnp.full((channels, above + 1), -jnp.inf, like.dtype)
-    for rows, valid in _chunks(count, batch):
-        highest = _highest(at, params, _take(x, rows), valid, highest)
+    highest = jnp.full((channels, above + 1), -jnp.inf, maps.dtype)
+    for rows, valid in chunks(count, batch):
+        highest = _highest(at, params, take(x, rows), valid, highest)
     thresholds = highest[:, -1]
     if not bool(jnp.isfinite(highest).all()):
         raise ValueError(
             f"layer {at.name or 'of the Split'}: activations are not finite; look for NaN in x and in the weights."
         )
     sums = [np.zeros(shape, np.int64) for shape in ((channels, len(concepts)), channels, len(concepts))]
-    for rows, valid in _chunks(count, batch):
-        part = _overlap(at, params, _take(x, rows), masks[rows], valid, thresholds)
+    for rows, valid in chunks(count, batch):
+        part = _overlap(at, params, take(x, rows), masks[rows], valid, thresholds)
         sums = [total + np.asarray(pixels) for total, pixels in zip(sums, part, strict=True)]
     both, active, there = sums
     either = active[:, None] + there - both
@@ -162,27 +162,6 @@ def _overlap(
 
 def _maps(at: Split, params: Any, x: Any) -> Float[Array, "b *space C"]:
     return jax.vmap(lambda one: wide(Example.run(at, params, one).maps))(x)
-
-
-def _chunks(count: int, batch: int) -> Iterator[tuple[Any, Any]]:
-    # Rows of one compiled size; the last ones are filled up with rows that do not count.
-    for first in range(0, count, batch):
-        rows = np.arange(first, first + batch)
-        yield np.minimum(rows, count - 1), rows < count
-
-
-def _shapes(x: Any) -> Any:
-    # Of arrays, which stay where they are; what is none is left for `check_input` to refuse.
-    def shape(leaf: Any) -> Any:
-        if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
-            return leaf
-        return jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype))
-
-    return jax.tree.map(shape, x)
-
-
-def _take(x: Any, rows: np.ndarray) -> Any:
-    return jax.tree.map(lambda leaf: leaf[rows], x)
 
 
 def _checked(masks: Any, concepts: tuple[str, ...], count: int, space: int) -> Any:

@@ -5,6 +5,7 @@ Needs Pillow and matplotlib (extra `cli`); of matplotlib only its colormaps and 
 
 from camjax.plot._attribution import magnitude as magnitude
 from camjax.plot._attribution import relief as relief
+from camjax.plot._failures import failures as failures
 from camjax.plot._notebook import notebook_png as notebook_png
 from camjax.plot._overlay import colorize as colorize
 from camjax.plot._overlay import overlay as overlay

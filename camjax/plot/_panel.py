@@ -13,7 +13,7 @@ from camjax.plot._sheet import Tile, enlarge, sheet
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import UInt8
+    from jaxtyping import Float, UInt8
     from PIL import Image
 
 
@@ -74,10 +74,13 @@ def panel(
     tiles = [Tile(picture, title, caption)]
     tiles += [Tile(heated(picture, h), t, c) for h, t, c in zip(maps, titles, captions, strict=True)]
     lines = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
-    # The bar lies over greys from dark to light, as the heat lies over the dark and light of the picture.
-    ramp, greys = np.linspace(1, 0, picture.shape[0]), np.linspace(40, 215, 24)
-    under = np.broadcast_to(greys[None, :, None], (len(ramp), 24, 3)).astype(np.uint8)
-    return sheet(lines, bar=heated(under, np.repeat(ramp[:, None], 24, 1)))
+    return sheet(lines, bar=heated(*ramp(picture.shape[0])))
+
+
+def ramp(height: int) -> tuple[UInt8[np.ndarray, "height 24 3"], Float[np.ndarray, "height 24"]]:
+    """Picture and heat of a colour bar: it lies over greys, as heat lies over the dark and light of a picture."""
+    greys = np.broadcast_to(np.linspace(40, 215, 24)[None, :, None], (height, 24, 3)).astype(np.uint8)
+    return greys, np.repeat(np.linspace(1, 0, height)[:, None], 24, 1)
 
 
 def _of_explanation(explanation: Any) -> tuple[np.ndarray, list[str], list[str]]:

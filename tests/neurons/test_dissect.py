@@ -125,7 +125,8 @@ def test_a_classs_most_important_channels_have_its_name(seen):
     named = [name for name in found.names if name is not None]
     assert len(named) >= 50
     assert sum(name in shapes for name in named) >= 0.9 * len(named)
-    alpha = np.asarray(neurons.importance(testbed.model(), x[:1], list(testbed.CLASSES))[0])
+    with jax.numpy_rank_promotion("allow"):
+        alpha = np.asarray(neurons.importance(testbed.model(), x[:1], list(testbed.CLASSES))[0])
     own = [[found.names[k] == name for k in np.argsort(-alpha[c])[:5]] for c, name in enumerate(testbed.CLASSES)]
     chance = np.mean([sum(found.names[k] == name for k in range(64)) / 64 for name in testbed.CLASSES])
     against = [[found.names[k] == name for k in np.argsort(alpha[c])[:5]] for c, name in enumerate(testbed.CLASSES)]
@@ -142,5 +143,6 @@ def test_shuffled_masks_name_almost_nothing(seen):
     """Names are found because masks and activations agree, not because masks are large."""
     drawn, x, found = seen
     concepts, there = testbed.concepts(drawn)
-    control = neurons.dissect(testbed.model(), x, np.roll(there, 1, 0), concepts)
+    with jax.numpy_rank_promotion("allow"):
+        control = neurons.dissect(testbed.model(), x, np.roll(there, 1, 0), concepts)
     assert np.median(control.iou.max(1)) < 0.3 * np.median(found.iou.max(1))
