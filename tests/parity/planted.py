@@ -46,7 +46,9 @@ def _features(name: str, layer: str, dtype: str, files: tuple[str, ...]) -> tupl
     x = jnp.asarray(data.batch(paths, network.style, "NCHW").astype(dtype))
     split = traced(model, x[:1]).split(layer)
     params = split.bound(model.params)
-    found = jax.jit(lambda params, x: jax.lax.map(lambda one: split.features(params, one[None]), x))(params, x)
+    found = jax.jit(lambda params, x: jax.lax.map(lambda one: split.features(params, one[None]), x, batch_size=10))(
+        params, x
+    )
     return split, params, jax.block_until_ready(found)
 
 
