@@ -145,6 +145,11 @@ def logits(outputs: Any) -> Float[Array, " classes"]:
     Raises:
         ValueError: when there is none, when it is ambiguous, or when it has space or time axes.
     """
+    return jnp.atleast_1d(class_leaf(outputs))
+
+
+def class_leaf(outputs: Any) -> Any:
+    """The leaf itself that `logits` finds, which may be a scalar."""
     leaves = [
         (path, leaf)
         for path, leaf in jax.tree_util.tree_leaves_with_path(outputs)
@@ -159,7 +164,7 @@ def logits(outputs: Any) -> Float[Array, " classes"]:
             f"{describe(outputs)}, expected one floating vector, or an entry called 'logits' that is one. Pass a "
             "function instead: target=lambda outputs: ..., from one example's outputs to the scalar to explain."
         )
-    return jnp.atleast_1d(found[0])
+    return found[0]
 
 
 def as_target(spec: Any, labels: tuple[str, ...] | None, batch: int) -> tuple[Target, bool]:

@@ -8,66 +8,84 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from camjax._example import class_scores
 from camjax._explainer import explainer
 from camjax._explanation import Status
 from camjax._model import Model
-from camjax.testing._setting import Setting
+from camjax.testing._law import law
+from camjax.testing._scores import Signed
+from camjax.testing._setting import Counterexample, Setting
 
 
-def stacked(model: Model, x: Any, **setting: Any) -> None:
+@law
+def stacked(s: Setting) -> None:
     """The maps of a batch are the maps of its examples, one at a time and in any order."""
-    s = Setting(model, x, **setting)
-    batch = jax.tree.leaves(s.x)[0].shape[0]
-    ids = np.arange(batch) + 7
-    whole = s.raw(None, ids=ids)
-    one = [s.raw(None, x=_take(s.x, [i]), ids=ids[i : i + 1]) for i in range(batch)]
-    s.same("stacked", np.concatenate(one), whole, "an example alone has another map than in the batch")
-    order = np.arange(batch)[::-1].copy()
-    turned = s.raw(None, x=_take(s.x, order), ids=ids[order])
-    s.same("stacked", turned, whole[order], "an example's map depends on its place in the batch")
+    ids = np.arange(s.batch) + 7
+    whole = _raw(s, ids=ids)
+    one = [_raw(s, x=_take(s.x, [i]), ids=ids[i : i + 1]) for i in range(s.batch)]
+    s.same(np.concatenate(one), whole, "an example alone has another map than in the batch")
+    order = np.arange(s.batch)[::-1].copy()
+    turned = _raw(s, x=_take(s.x, order), ids=ids[order])
+    s.same(turned, whole[order], "an example's map depends on its place in the batch")
 
 
-def chunked(model: Model, x: Any, **setting: Any) -> None:
+@law
+def chunked(s: Setting) -> None:
     """How many targets are evaluated at once does not matter, nor that they are evaluated together."""
-    s = Setting(model, x, **setting)
-    classes = np.arange(class_scores(s.split, model.params, s.x).shape[0])
-    want = np.stack([s.raw(int(c)) for c in classes], axis=1)
-    for chunk in (1, 2, 10_000):
-        s.same("chunked", s.raw(classes[None], chunk=chunk), want, f"chunk={chunk} moves the map of some class")
+    ids = np.arange(s.batch)
+    classes = np.arange(s.scores.shape[0])
+    want = np.stack([_raw(s, c, ids=ids) for c in classes], axis=1)
+    for chunk in (1, 7):
+        got = s.explain(classes[None], chunk=chunk, ids=ids).raw
+        s.same(got, want, f"chunk={chunk} moves the map of some class", "example, class, position")
 
 
-def transformed(model: Model, x: Any, **setting: Any) -> None:
-    """Under `jax.jit` and `jax.vmap` the maps are the same."""
-    s = Setting(model, x, **setting)
-    want = s.raw(None)
+@law
+def transformed(s: Setting) -> None:
+    """Under `jax.jit` and `jax.vmap`, one inside the other, the maps are the same."""
+    ids = np.arange(s.batch)
+    want = _raw(s, ids=ids)
     f = explainer(s.model, s.x, layer=s.split, method=s.method, size=None)
-    jitted = jax.jit(lambda model, x, key: f(model, x, key=key).raw)(s.model, s.x, s.key)
-    s.same("transformed", jitted[:, 0], want, "jax.jit moves the map")
     twice = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1]]), s.x)
-    batch = want.shape[0]
-    ids = jnp.stack([jnp.arange(batch), jnp.arange(batch)[::-1]])
-    mapped = jax.vmap(lambda x, ids: f(s.model, x, ids=ids, key=s.key).raw)(twice, ids)
-    s.same("transformed", mapped[:, :, 0], np.stack([want, want[::-1]]), "jax.vmap moves the map")
+    order = jnp.stack([jnp.asarray(ids), jnp.asarray(ids)[::-1]])
+
+    @jax.jit
+    def mapped(model: Model, twice: Any, order: Any, key: Any) -> Any:
+        target = np.zeros((1, 1), np.int32)
+        return jax.vmap(lambda x, ids: f(model, x, target, ids=ids, key=key).raw)(twice, order)
+
+    got = np.asarray(mapped(s.model, twice, order, s.key)[:, :, 0])
+    s.same(got[0], want, "jax.jit and jax.vmap move the map")
+    s.same(got[1, ::-1], want, "jax.jit and jax.vmap move the map of the batch in reverse")
 
 
-def finite(model: Model, x: Any, **setting: Any) -> None:
-    """Nothing is NaN: not for constant inputs, not for the least likely class, not for a map without evidence."""
-    s = Setting(model, x, **setting)
-    for name, scale in (("the input", 1), ("a constant input", 0), ("the input, negated", -1)):
+@law
+def finite(s: Setting) -> None:
+    """Nothing is NaN, and heatmaps are in 0..1: not for constant inputs, nor for any class, nor for its negation."""
+    count = s.scores.shape[0]
+    index = np.tile(np.arange(count, dtype=np.int32), 2)[None]
+    target = Signed(index, np.repeat(np.array([1, -1], np.int32), count)[None])
+    for name, scale in (("the input", 1), ("an input of zeros", 0), ("the input, negated", -1)):
         inputs = jax.tree.map(lambda leaf, scale=scale: leaf * jnp.asarray(scale, leaf.dtype), s.x)
-        for target in (None, lambda out: -_sum(out)):
-            got = s.explain(target, x=inputs, size="input")
-            if (np.asarray(got.status) & int(Status.NON_FINITE)).any():
-                raise AssertionError(f"finite: {s.method} is not finite for {name}")
-            heat = np.asarray(got.heatmap)
-            if not (np.isfinite(heat).all() and (heat >= 0).all() and (heat <= 1 + 1e-5).all()):
-                raise AssertionError(f"finite: {s.method} has a heatmap outside of 0..1 for {name}")
+        got = s.explain(target, x=inputs, size="input")
+        heat = np.asarray(got.heatmap)
+        inside = (heat >= 0) & (heat <= 1 + 1e-5)  # not where it is NaN
+        bad = (np.asarray(got.status) & int(Status.NON_FINITE)).astype(bool)
+        bad |= ~inside.all(tuple(range(2, heat.ndim)))
+        if bad.any():
+            example, k = (int(i) for i in np.argwhere(bad)[0])
+            score = ("class" if k < count else "the negated class") + f" {k % count}"
+            low, high = float(heat[example, k].min()), float(heat[example, k].max())
+            raise Counterexample(
+                s,
+                f"for {name}, the map of {score} of example {example + s.first} is not finite or not in 0..1: the "
+                f"heatmap has values from {low:.6g} to {high:.6g}, and the score is {got.score[example, k]:.6g}.",
+            )
+
+
+def _raw(s: Setting, index: int = 0, **options: Any) -> np.ndarray:
+    # One class's maps; the class is data, so that all classes are one program.
+    return np.asarray(s.explain(np.array([[index]], np.int32), **options).raw)[:, 0]
 
 
 def _take(x: Any, where: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[np.asarray(where)], x)
-
-
-def _sum(outputs: Any) -> Any:
-    return sum(leaf.sum() for leaf in jax.tree.leaves(outputs) if jnp.issubdtype(leaf.dtype, jnp.floating))

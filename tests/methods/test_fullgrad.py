@@ -131,22 +131,6 @@ def test_the_map_is_of_the_inputs_size_for_all_targets_whatever_the_layer():
     np.testing.assert_allclose(first.heatmap.max((2, 3)), 1)
 
 
-@pytest.mark.parametrize("law", testing.CLAIMED[FullGrad], ids=lambda law: law.__name__)
-def test_a_claimed_law_holds(law):
-    law(models.model(models.DENSE), models.pictures(2), method=FullGrad(), layer="conv")
-
-
-@pytest.mark.parametrize("law", [testing.linear, testing.homogeneous, testing.odd], ids=lambda law: law.__name__)
-def test_a_law_that_is_not_claimed_fails(law):
-    with pytest.raises(AssertionError, match=f"{law.__name__}: FullGrad at layer conv"):
-        law(models.model(models.DENSE), models.pictures(2), method=FullGrad(), layer="conv")
-
-
-def test_how_it_is_run_does_not_matter():
-    for law in (testing.stacked, testing.finite):
-        law(models.model(models.DENSE), models.pictures(2), method=FullGrad(), layer="conv")
-
-
 def test_constant_pictures_and_dead_networks_are_finite():
     def apply(p, x):
         h = jax.nn.relu(models.conv(x, p["kernel"]) - 1e3)
