@@ -49,9 +49,9 @@ def _split_for(split: Split, x: Any, own: tuple[int, ...], shape: tuple[int, ...
         return split.source.at(one).split(split.name, scores="outputs" if split.tail is None else "logits")
     except ValueError as error:
         raise ValueError(
-            f"method: it shows the model its input at other sizes, and this model, which was given {list(own)} per "
-            f"example, expects that size: with {list(shape)}, {error} Choose a method of one size, such as "
-            "camjax.HiResCAM(), or a model that ends in an average over space."
+            f"method: it shows the model its input at other sizes, which must do as {list(own)} per example does. With "
+            f"{list(shape)}, {error} Choose a method of one size, such as camjax.HiResCAM(), or a model that ends in "
+            "an average over space."
         ) from error
 
 

@@ -97,8 +97,8 @@ ERRORS = {
     "a model of one size": (
         fixed,
         "conv",
-        r"method: it shows the model its input at other sizes, and this model, which was given \[6, 6, 2\] per "
-        r"example, expects that size: with \[9, 9, 2\], .*TypeError.*Choose a method of one size, such as",
+        r"method: it shows the model its input at other sizes, which must do as \[6, 6, 2\] per example does. "
+        r"With \[9, 9, 2\], .*TypeError.*Choose a method of one size, such as",
     ),
     "pictures in integers": (
         lambda params, x: apply(params, x.astype(float)),

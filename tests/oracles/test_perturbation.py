@@ -85,13 +85,24 @@ NOISY = (camjax.SSCAM(2), camjax.SSCAM(2, 0.5, "inputs"), camjax.RISE(9, 3), cam
 def test_random_methods_depend_on_key_and_id_alone(method, model, x):
     options = {"layer": SPLIT, "method": method, "size": None}
     key, ids = jax.random.key(1), np.array([4, 9])
-    whole = camjax.explain(model, x, [[1, 2]], key=key, ids=ids, **options).raw
-    small = camjax.explain(model, x, [[1, 2]], key=key, ids=ids, chunk=2, **options).raw
+    whole = camjax.explain(model, x, [[1, 2]], key=key, ids=ids, chunk=64, **options).raw
+    small = camjax.explain(model, x, [[1, 2]], key=key, ids=ids, chunk=7, **options).raw
     np.testing.assert_allclose(small, whole, rtol=1e-9, atol=1e-12)
-    alone = camjax.explain(model, x[1:], 1, key=key, ids=ids[1:], **options).raw
+    alone = camjax.explain(model, x[1:], 1, key=key, ids=ids[1:], chunk=1, **options).raw
     np.testing.assert_allclose(alone[0], whole[1, 0], rtol=1e-9, atol=1e-12)  # and all targets share the draws
-    other = camjax.explain(model, x[1:], 1, key=jax.random.key(2), ids=ids[1:], **options).raw
+    other = camjax.explain(model, x[1:], 1, key=jax.random.key(2), ids=ids[1:], chunk=1, **options).raw
     assert np.abs(other - alone).max() > 1e-6
+
+
+@pytest.mark.parametrize("method", [camjax.FasterScoreCAM(channels=3), camjax.OptiCAM(3)], ids=repr)
+def test_the_chunk_does_not_matter(method, model, x):
+    pytest.importorskip("optax")
+    small, middle, whole = (
+        camjax.explain(model, x, 1, layer=SPLIT, method=method, size=None, chunk=chunk).raw for chunk in (1, 7, 64)
+    )
+    rtol = 1e-6 if isinstance(method, camjax.OptiCAM) else 1e-9  # Adam divides small gradients by their own size
+    np.testing.assert_allclose(middle, whole, rtol=rtol, atol=1e-12)
+    np.testing.assert_allclose(small, whole, rtol=rtol, atol=1e-12)
 
 
 def test_sscam_with_next_to_no_noise_is_score_cam(model, x):
