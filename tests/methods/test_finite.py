@@ -6,22 +6,10 @@ import numpy as np
 import pytest
 
 import camjax
-from camjax import methods, testing
+from camjax import testing
 from camjax.methods._contract import needs_of
+from tests.laws.tried import TRIED
 
-CHEAP = {
-    "cameras": methods.CAMERAS((1.0, 1.5)),
-    "smoothgradcam++": methods.SmoothGradCAMPlusPlus(samples=2),
-    "layerig": methods.LayerIntegratedGradients(steps=2),
-    "sscam": methods.SSCAM(samples=2),
-    "iscam": methods.ISCAM(samples=2),
-    "groupcam": methods.GroupCAM(groups=2, blur=(3, 1.0)),
-    "opticam": methods.OptiCAM(steps=3),
-    "rise": methods.RISE(samples=8, cells=2),
-    "occlusion": methods.Occlusion(patch=2, stride=1),
-}
-"""Fewer samples, the same formula."""
-TRIED = {name: CHEAP.get(name) or kind() for name, kind in methods.METHODS.items()}
 TOKENS = [name for name, method in TRIED.items() if "attention" in needs_of(method)]
 OTHERS = [name for name in TRIED if name not in TOKENS]
 
