@@ -122,10 +122,9 @@ class Tokens:
 
     def gradients(self, env: dict[Value, Any], operands: Sequence[Operand], score: Score) -> list[Any]:
         """dS/dP or dS/dO, `[heads, tokens, others]`, one for each of `operands`, from one backward pass."""
-        inputs = {v: env[v] for v in (*self._program.params, *self._program.inputs, *self._program.consts)}
         values = [operand.value for operand in operands]
         equations = live(self._program.equations, self._program.outputs)
-        found = gradients(self._program, equations, inputs, values, lambda leaves: self._scored(leaves, score))
+        found = gradients(self._program, equations, env, values, lambda leaves: self._scored(leaves, score))
         return [operand.of(gradient) for operand, gradient in zip(operands, found, strict=True)]
 
     def sensitivity(self, env: dict[Value, Any], number: int, score: Score) -> Any:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from camjax._split import Split
 from camjax.trace._cut import Bound
-from camjax.trace._program import Equation, Program, Value, evaluate, is_float, read
+from camjax.trace._program import Equation, Program, Value, evaluate, is_float, reached, read
 
 
 def fixed(program: Program, split: Split, params: Any) -> dict[Value, Any]:
@@ -29,35 +29,35 @@ def fixed(program: Program, split: Split, params: Any) -> dict[Value, Any]:
     return found | dict(zip(program.params, jax.tree.leaves(params), strict=True))
 
 
-def moved(equations: Sequence[Equation], env: dict[Value, Any], nudges: Mapping[Value, Any]) -> None:
-    """Evaluates `equations` in `env`, adding its nudge to each value that has one as soon as it is computed."""
-    for e in equations:
-        evaluate([e], env)
-        env.update((v, env[v] + nudges[v]) for v in e.outputs if v in nudges)
-
-
 def gradients(
     program: Program,
     equations: Sequence[Equation],
-    inputs: Mapping[Value, Any],
+    known: Mapping[Value, Any],
     values: Sequence[Value],
     score: Callable[[Sequence[Any]], Any],
 ) -> list[Any]:
     """The gradients of `score(outputs)` with respect to `values`, all from one backward pass.
 
+    Each gets a change of zero added as soon as it is computed. Nothing that depends on none of them is evaluated.
+
     Args:
         program: whose outputs are scored.
-        equations: those of its equations that are evaluated.
-        inputs: the arrays of its inputs, parameters and constants.
+        equations: those that compute the outputs.
+        known: the array of every value that `equations` read or compute.
         values: what some of the equations compute.
         score: from the leaves of the outputs to a scalar; it may depend on what a caller maps over: what comes before
             it is evaluated, and linearised, once.
     """
     floats = [i for i, atom in enumerate(program.outputs) if is_float(atom)]
+    after = reached(equations, values)
+    behind = [e for e in equations if not after.isdisjoint(e.values)]
 
     def run(nudges: list[Any]) -> Any:
-        env = dict(inputs)
-        moved(equations, env, dict(zip(values, nudges, strict=True)))
+        moved = dict(zip(values, nudges, strict=True))
+        env = {**known, **{v: known[v] + nudge for v, nudge in moved.items()}}
+        for e in behind:
+            evaluate([e], env)
+            env.update((v, env[v] + moved[v]) for v in e.outputs if v in moved)
         outputs = [read(env, atom) for atom in program.outputs]
         return [outputs[i] for i in floats], outputs
 

@@ -242,6 +242,24 @@ def test_all_blocks_are_found_scanned_or_not(make):
     np.testing.assert_array_equal(tokens.places.ravel(), np.arange(12) + first)
 
 
+def test_a_scan_over_rematerialised_blocks_computes_what_the_blocks_compute():
+    def probabilities(case):
+        with jax.numpy_rank_promotion("allow"):
+            trace = traced(case.model, case.x)
+            split = trace.split(case.layer)
+            tokens = trace.attentions().over(split.axes)
+
+            @jax.jit
+            def run(params, x):
+                env = tokens.run(split, split.bound(params), x)
+                return [block.probability.of(env[block.probability.value]) for block in tokens.blocks]
+
+            return run(case.model.params, case.x[:1])
+
+    for got, want in zip(probabilities(scanned_class_token()), probabilities(class_token()), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
+
+
 def test_a_scan_in_reverse_is_the_same_blocks_the_other_way_round():
     w = np.random.default_rng(0).normal(size=(3, 8, 8)).astype(np.float32)
 
