@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 class Factorisation:
     """The concepts of a set of pictures; a pytree. The concept that makes up most of the feature maps comes first.
 
+    `camjax.plot.panel(pictures[i], found.heatmap[i], titles)` draws those of one picture.
+
     Attributes:
         maps: `[N, k, *space]`, where each concept is, H; 1 where it is strongest among all pictures.
         heatmap: `[N, k, *size]`, the same upsampled to the input's size or the size asked for; None with `size=None`.

@@ -85,6 +85,14 @@ def test_the_result_is_what_it_says(found):
     assert isinstance(jax.tree.map(np.asarray, found), camjax.Factorisation)
 
 
+def test_the_concepts_of_a_picture_are_drawn_as_heatmaps_are(scenes, found):
+    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
+    titles = [own[0][0] for own in found.top(1)]
+    sheet = camjax.plot.panel(scenes.images[0], found.heatmap[0], titles, tile=64, columns=9)
+    assert sheet.width > 9 * 64
+
+
 def test_where_the_picture_bypasses_the_layer_scores_are_their_mean_over_pictures():
     split = camjax.Split(
         lambda p, x: (jax.nn.relu(x), x[..., :1]), lambda p, A, rest: A.mean((1, 2)) + rest.sum((1, 2))

@@ -26,7 +26,8 @@ class CAMERAS:
     grid. The target is that of the input at its own size. With `scales=(1.0,)` it is HiResCAM of the upsampled maps.
 
     The model is traced once for each size. So it must take any size (as networks do that end in an average over
-    space), and the layer must be one that camjax finds: a hand-written `camjax.Split` is for one size.
+    space), and the layer must be one that camjax finds: a hand-written `camjax.Split` is for one size, and so is what
+    `camjax_torch.from_torch` returns (`from_exported` takes a program of `torch.export` with free height and width).
 
     Cost: a forward pass at each scale, whose area is what it costs: the defaults, 224 to 924 pixels in steps of 100
     where the input has 224, cost as much as 62 passes at the input's size. Memory: that of the largest pass, for the
