@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -199,6 +200,8 @@ def _torchvision_entry(name: str) -> tuple[Entry | None, list[str]]:
         options: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
         if name in ("inception_v3", "googlenet") and not pretrained:
             options["init_weights"] = False  # their own initialisation takes minutes
+        if "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
+            options["weights_backbone"] = None  # which it would download; the network's weights have them
         return _download(lambda: models.get_model(name, weights=default if pretrained else None, **options), name)
 
     def describe(module: torch.nn.Module) -> tuple[camjax.Preprocess, tuple[str, ...] | None]:

@@ -48,6 +48,11 @@ def test_weights_from_a_file(tmp_path: Path):
     assert model.labels is not None
 
 
+def test_random_weights_download_nothing_for_a_backbone_either():
+    module = zoo.entry("torchvision:lraspp_mobilenet_v3_large").make(False, 5)
+    assert module.eval()(torch.zeros(1, 3, 32, 32))["out"].shape == (1, 5, 32, 32)
+
+
 def test_another_input_size():
     model = zoo.build("torchvision:squeezenet1_1", size=(64, 96))
     assert model.preprocess is not None
