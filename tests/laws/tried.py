@@ -44,11 +44,11 @@ def noise(batch=1, seed=0):
 
 
 @contextlib.contextmanager
-def quickly():
+def quickly(float64=True):
     """Float64, and programs that are compiled in less time: they run once or twice."""
     jax.config.update("jax_disable_most_optimizations", True)
     try:
-        with jax.enable_x64():
+        with jax.enable_x64(float64):
             yield
     finally:
         jax.config.update("jax_disable_most_optimizations", False)
