@@ -10,7 +10,7 @@ import pytest
 
 import camjax
 from camjax import testing
-from camjax.methods import Attention
+from camjax.trace import traced
 from tests import models
 
 METHODS = (camjax.LeGrad(), camjax.GAE(), camjax.GradECLIP(), camjax.AttentionRollout())
@@ -145,20 +145,27 @@ def test_a_layer_with_other_tokens_is_refused_where_no_convolution_says_which():
         camjax.explain(twin, X, 1, layer="embed", axes={"space": 2, "channel": 1}, method=camjax.GAE())
 
 
-def test_half_precision_is_explained_in_single():
-    model = testing.tiny_transformer()
-    half = camjax.Model(model.apply, jax.tree.map(lambda a: a.astype(jnp.bfloat16), model.params))
-    shapes = jax.eval_shape(
-        lambda x: camjax.explain(half, x, 0, method=Together(), size=None), jnp.asarray(X, jnp.bfloat16)
-    )
-    assert shapes.raw.dtype == jnp.float32
+def towers(w, x):
+    """CLIP's two towers: the picture's transformer, and one over as many words as the picture has tokens."""
+    tower = testing.tiny_transformer().apply
+    with jax.named_scope("text"):
+        z = w["words"][x["text"]]
+        z = (z + tower.attention(w["reader"], normalised(z))).mean(1)
+    return {"image_embeds": tower(w, x["image"]), "text_embeds": z @ w["head"]}
 
 
-def test_no_map_is_nan_where_nothing_is_read_or_all_keys_are_alike():
-    P = jnp.full((2, 3, 3), 1 / 3)
-    q = jnp.zeros((2, 3, 4))
-    attention = Attention(
-        [P], [q], [q + 1], [q], lambda last=None: [P * 0], lambda: q, lambda last=None: [P * 0], lambda t: t[..., 1:]
+def test_grad_eclip_explains_the_similarity_of_two_towers_by_the_picture_alone():
+    w = testing.tiny_transformer().params
+    words = np.random.default_rng(2).normal(size=(11, 8)).astype(np.float32)
+    model = camjax.Model(towers, w | {"words": jnp.asarray(words), "reader": w["blocks"][0]})
+    x = {"image": X[:1], "text": np.arange(7)[None]}
+    found = traced(model, x).attentions()
+    tokens = found.over(traced(model, x).split().axes)
+    assert (len(found.found), len(tokens.blocks)) == (3, 2)
+    got = camjax.explain(model, x, camjax.targets.similarity(0), method=camjax.GradECLIP(), size=None)
+    text = model(x)["text_embeds"]
+    alone = camjax.explain(
+        testing.tiny_transformer(), X[:1], camjax.targets.embedding(text), method=camjax.GradECLIP(), size=None
     )
-    for method in METHODS:
-        np.testing.assert_array_equal(method(attention=attention).raw, [0, 0])
+    np.testing.assert_allclose(got.raw, alone.raw.reshape(got.raw.shape), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got.score.ravel(), alone.score.ravel(), rtol=1e-5)

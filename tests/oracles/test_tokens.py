@@ -12,6 +12,7 @@ import camjax
 from camjax import testing
 from camjax.testing.oracles import tokens as oracle
 from camjax.testing.oracles.gradient import gradient
+from tests.laws.tried import quickly
 
 PLACES = np.arange(4).reshape(2, 2) + 2  # behind a class token and a register
 TEXT = np.random.default_rng(9).normal(size=5)
@@ -64,7 +65,7 @@ class Case:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["class token", "mean"])
 def case(request):
-    with jax.enable_x64():
+    with quickly():
         yield Case(request.param)
 
 
