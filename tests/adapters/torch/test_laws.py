@@ -1,0 +1,27 @@
+"""The laws of class-activation maps on converted torch models."""
+
+import camjax_torch
+import pytest
+import torch
+from torch import nn
+
+from tests.laws.adapted import COVER, hold, pictures
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+    return camjax_torch.from_torch(module.eval(), torch.zeros(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize("method", COVER)
+def test_the_laws_hold(net, method):
+    hold(net, pictures(channels_first=True), method)
