@@ -52,13 +52,14 @@ def attention(given: Given) -> Attention:
         return wide(tokens.gradients(env, operands, score))
 
     def sensitivities(last: int | None = None) -> Sequence[Any]:
-        if obstacle := tokens.obstacle():
+        first = _first(tokens, last)
+        if obstacle := tokens.obstacle(first):
             raise ValueError(
                 f"method: {given.method} scores the mean token behind each block of a transformer by what follows the "
                 f"last block, but in this model {obstacle}. It needs blocks that add to a residual stream, with one "
                 "head behind the last; camjax.GAE() and camjax.AttentionRollout() need the attention alone."
             )
-        return [wide(tokens.sensitivity(env, n, score)) for n in range(_first(tokens, last), len(tokens.blocks))]
+        return [wide(tokens.sensitivity(env, n, score)) for n in range(first, len(tokens.blocks))]
 
     return Attention(
         arrays("probability"),

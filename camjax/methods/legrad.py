@@ -24,8 +24,9 @@ class LeGrad:
     classifier, or a projection and the similarity to a text. S sees the mean token in the place of every token, so that
     it does not matter whether it reads a class token or averages. Only block l's own attention is differentiated.
 
-    Shapes: raw `[*space]`, at the resolution of the tokens, never negative. Cost: two forward passes and, per target,
-    a backward pass of each block from its attention on and of the head, less than one of the whole model.
+    Shapes: raw `[*space]`, at the resolution of the tokens, never negative. The layer is not looked at, but where no
+    convolution labels the axes of x, it says with `axes=` which tokens are the picture's. Cost: two forward passes and,
+    per target, a backward pass of each block from its attention on and of the head: less than one of the whole model.
 
     Args:
         blocks: how many blocks, counted from the last; None: all, as in the paper. (The authors' code defaults to 2.)

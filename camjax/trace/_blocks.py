@@ -149,9 +149,10 @@ class Tokens:
 
         return start.of(jax.grad(of)(env[start.value]))
 
-    def obstacle(self) -> str:
-        """Why the score at a mean token cannot be had; empty if it can."""
-        missing = [str(n) for n, z in enumerate(self.streams) if z is None]
+    def obstacle(self, first: int = 0) -> str:
+        """Why the score at a mean token cannot be had for the blocks from `first` on; empty if it can."""
+        asked = self.streams[first:]
+        missing = [str(n) for n, z in enumerate(asked, first) if z is None]
         if missing:
             return (
                 f"no residual stream was found behind block {', '.join(missing)}: a sum, over all tokens, through "
@@ -159,11 +160,9 @@ class Tokens:
             )
         last = self.streams[-1]
         assert last is not None
-        if any(z is not None and (z.shape, z.aval.dtype) != (last.shape, last.aval.dtype) for z in self.streams):
+        if any(z is not None and (z.shape, z.aval.dtype) != (last.shape, last.aval.dtype) for z in asked):
             return "the blocks' residual streams have different shapes"
-        head, frontier = behind(self._program, self._equations, last)
-        if not head:
-            return "nothing is computed from the last block's residual stream"
+        _, frontier = behind(self._program, self._equations, last)
         earlier = reached(self._equations, [self.blocks[0].probability.value])
         if not earlier.isdisjoint(frontier):
             return "what follows the last block also reads the tokens of earlier blocks"

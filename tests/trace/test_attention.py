@@ -297,3 +297,41 @@ def test_the_residual_stream_is_what_the_next_block_and_the_head_read(pool):
     assert [z.shape for z in tokens.streams] == ends == [(1, 8, 8)] * 2
     made = {v: e for e in found.equations for v in e.outputs}
     assert [made[z].frames[-1].path for z in tokens.streams] == ["blocks.0.mlp", "blocks.1.mlp"]
+
+
+def in_blocks(join, widen=lambda z: z):
+    """Two attentions with residual streams; `join` makes the scores of both streams, the second may be wider."""
+
+    def apply(w, x):
+        z = testing.tiny_transformer().apply
+        dims = ("NHWC", "HWIO", "NHWC")
+        first = jax.lax.conv_general_dilated(x, w["patch"], (4, 4), "VALID", dimension_numbers=dims).reshape(-1, 6, 8)
+        with jax.named_scope("first"):
+            first = first + z.attention(w["blocks"][0], first)
+        with jax.named_scope("second"):
+            second = widen(first) + widen(z.attention(w["blocks"][1], jnp.tanh(first)))
+        return join(first, second)
+
+    trace = traced(camjax.Model(apply, testing.tiny_transformer().params), np.ones((1, 8, 12, 3), np.float32))
+    return trace.attentions().over(trace.layers["first"].axes)
+
+
+def test_a_head_that_reads_earlier_blocks_has_no_score_of_a_mean_token():
+    assert "also reads the tokens of earlier blocks" in in_blocks(lambda a, b: a.mean(1) + b.mean(1)).obstacle()
+    assert in_blocks(lambda a, b: b.mean(1)).obstacle() == ""
+
+
+def test_hidden_states_and_attention_maps_beside_the_scores_hide_no_residual_stream():
+    tokens = in_blocks(lambda a, b: {"logits": b.mean(1), "hidden_states": (a, b)})
+    assert tokens.obstacle() == ""
+    assert len({id(z) for z in tokens.streams}) == 2
+
+
+def test_a_model_of_tokens_alone_hands_its_last_stream_out():
+    assert in_blocks(lambda a, b: b).obstacle() == ""
+
+
+def test_streams_of_different_widths_have_no_head_in_common():
+    tokens = in_blocks(lambda a, b: b.mean(1), widen=lambda z: jnp.concatenate([z, z], -1))
+    assert "residual streams have different shapes" in tokens.obstacle()
+    assert tokens.obstacle(first=1) == ""
