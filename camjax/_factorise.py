@@ -84,7 +84,7 @@ def factorise(
 ) -> Factorisation:
     """Deep Feature Factorisation: a layer's feature maps for a set of pictures, as a few concepts and where they are.
 
-        min ||V - H W||_F,    V [N Z, C], H [N Z, k], W [k, C], all >= 0        (eq. 3)
+        min ||V - H W||_F,    V [N Z, C], H [N Z, k], W [k, C], all >= 0
 
     with a row of V for each of the Z positions of each of the N pictures. Collins, Achanta & Süsstrunk, "Deep feature
     factorization for concept discovery", ECCV 2018 (arXiv:1806.10206). The concepts are those of the pictures together:
@@ -92,8 +92,8 @@ def factorise(
     scores tell, those of the head with the concept's vector at every position (the mean over the pictures, where
     something of them bypasses the layer).
 
-    The start is V's own (`NNDSVD`, see `camjax._factors`), not random: the same pictures give the same concepts. The
-    updates are multiplicative, `iterations` of them, and never make the error larger.
+    The start is V's own (NNDSVD, Boutsidis & Gallopoulos 2008), not random: the same pictures give the same concepts.
+    The updates are Lee & Seung's multiplicative ones, `iterations` of them, and never make the error larger.
 
     Cost: one forward pass per picture, k of the head, and per iteration 6 N Z C k multiplications; memory for a few
     arrays of V's size. Choose it to see what a set of pictures has in common, part by part, with k about as many as
@@ -164,7 +164,7 @@ def _run(
             f"concepts: got {k}, but the feature maps of {batch} pictures are a matrix of {V.shape[0]} positions and "
             f"{V.shape[1]} channels, which has at most {min(V.shape)}; ask for fewer, or give more pictures."
         )
-    H, W, errors = factors(V, k, iterations)  # eq. 3
+    H, W, errors = factors(V, k, iterations)
     maps = jnp.moveaxis(H.reshape(*A.shape[:-1], k), -1, 1)
     axes = split.layout(values.shape[1:])
     if isinstance(size, str):
