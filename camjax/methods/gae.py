@@ -22,7 +22,7 @@ class GAE:
     with P_l `[H, T, T]` the attention of block l. Where the score does not read a class token but an average, raw is
     the mean of the rows of all tokens that it reads, without the identity that they begin with.
 
-    Shapes: raw `[*space]`, at the resolution of the tokens, never negative. Cost: two forward passes, and one backward
+    Shapes: raw `[*space]`, at the resolution of the tokens, never negative. Cost: one forward pass, and one backward
     pass to the first attention per target.
 
     For class-specific maps of vision transformers that follow information from block to block.
@@ -38,7 +38,7 @@ class GAE:
     grid: ClassVar[str] = "own"
     about: ClassVar[About] = About(
         "Chefer, Gur, Wolf, ICCV 2021 (arXiv:2103.15679)",
-        "2 forward passes; 1 backward pass to the first attention per target",
+        "1 forward pass; 1 backward pass to the first attention per target",
         "vision transformers: class-specific relevance, followed through all blocks",
     )
 

@@ -29,7 +29,7 @@ class GradECLIP:
     average, raw is the sum over all tokens that it reads. (The authors' code runs the last attention anew with a
     single head; here it is the model's own.)
 
-    Shapes: raw `[*space]`, at the resolution of the tokens; the paper's map is relu(raw). Cost: two forward passes,
+    Shapes: raw `[*space]`, at the resolution of the tokens; the paper's map is relu(raw). Cost: one forward pass,
     and per target the backward pass of what follows the last attention.
 
     For CLIP and its like, with `camjax.targets.embedding` or `camjax.targets.similarity`: which part of the picture is
@@ -47,7 +47,7 @@ class GradECLIP:
     grid: ClassVar[str] = "own"
     about: ClassVar[About] = About(
         "Zhao et al., ICML 2024 (arXiv:2502.18816)",
-        "2 forward passes; per target the backward pass of what follows the last attention",
+        "1 forward pass; per target the backward pass of what follows the last attention",
         "CLIP-like models: what in the picture is like a text",
     )
 

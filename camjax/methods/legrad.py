@@ -25,8 +25,8 @@ class LeGrad:
     it does not matter whether it reads a class token or averages. Only block l's own attention is differentiated.
 
     Shapes: raw `[*space]`, at the resolution of the tokens, never negative. The layer is not looked at, but where no
-    convolution labels the axes of x, it says with `axes=` which tokens are the picture's. Cost: two forward passes and,
-    per target, a backward pass of each block from its attention on and of the head: less than one of the whole model.
+    convolution labels the axes of x, it says with `axes=` which tokens are the picture's. Cost: one forward pass and,
+    per target, a backward pass of each block from its attention on and of the head: for ViT-B/16 as much work again.
 
     Args:
         blocks: how many blocks, counted from the last; None: all, as in the paper. (The authors' code defaults to 2.)
@@ -47,7 +47,7 @@ class LeGrad:
     grid: ClassVar[str] = "own"
     about: ClassVar[About] = About(
         "Bousselham et al., ICCV 2025 (arXiv:2404.03214)",
-        "2 forward passes; per target the backward passes of all blocks, each its own, and the head's",
+        "1 forward pass; per target the backward passes of all blocks, each its own, and the head's",
         "vision transformers: class-specific maps from the attention of all blocks",
     )
 

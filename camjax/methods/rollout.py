@@ -21,7 +21,7 @@ class AttentionRollout:
     with P_l `[H, T, T]` the attention of block l. Where the score does not read a class token but an average, raw is
     the mean of the rows of all tokens that it reads.
 
-    Shapes: raw `[*space]`, at the resolution of the tokens; row sums are 1. Cost: two forward passes, and the backward
+    Shapes: raw `[*space]`, at the resolution of the tokens; row sums are 1. Cost: one forward pass, and the backward
     pass of what follows the last attention, which tells the tokens that are read. The class is not asked for:
     whatever the score, the map is the same, unless the score reads other tokens.
 
@@ -38,7 +38,7 @@ class AttentionRollout:
     grid: ClassVar[str] = "own"
     about: ClassVar[About] = About(
         "Abnar and Zuidema, ACL 2020 (arXiv:2005.00928)",
-        "2 forward passes; the backward pass of what follows the last attention",
+        "1 forward pass; the backward pass of what follows the last attention",
         "vision transformers: what attention mixes, whatever the class; the control of token methods",
     )
 

@@ -169,3 +169,14 @@ def test_grad_eclip_explains_the_similarity_of_two_towers_by_the_picture_alone()
     )
     np.testing.assert_allclose(got.raw, alone.raw.reshape(got.raw.shape), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(got.score.ravel(), alone.score.ravel(), rtol=1e-5)
+
+
+def test_legrad_costs_one_forward_pass_and_about_as_much_again():
+    model = testing.tiny_transformer(width=64, grid=(4, 4), classes=3)
+    x = jax.ShapeDtypeStruct((1, 16, 16, 3), np.float32)
+
+    def flops(function):
+        return jax.jit(function).lower(model, x).compile().cost_analysis()["flops"]
+
+    explained = flops(camjax.explainer(model, x, method=camjax.LeGrad(), size=None))
+    assert explained < 2.5 * flops(lambda model, x: model(x))
