@@ -10,7 +10,6 @@ import pytest
 import camjax
 from camjax import plot, targets, testbed
 from tests import data, models
-from tests.parity.converted import converted
 from tests.test_plot import check_golden, explanation, scene
 
 
@@ -101,6 +100,8 @@ def test_failures_refuses_in_words(change, words):
 
 @pytest.mark.real
 def test_the_failures_of_squeezenet_are_those_on_record():
+    from tests.parity.converted import converted  # brings torch, which the other tests here do without
+
     network, model = converted("squeezenet1_1")
     photos = data.photos(10)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):

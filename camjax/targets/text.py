@@ -104,6 +104,9 @@ def words(tokens: Any, pad: int | None = None) -> Target:
 
     All words share one forward pass. The scores add up to that of `sequence`, and so do linear maps.
 
+    Where a model is sure of a word, the log-probability is flat: its gradient only tells the word from the runner-up,
+    and so do the maps of `GradCAM` and `HiResCAM`. Those of `LayerIntegratedGradients` add up to what the word gained.
+
     Args:
         tokens: `[L]`, `[B, L]` or `[1, L]` integers.
         pad: the token that fills up shorter texts: its score is 0, its status `ZERO_GRADIENT`.

@@ -1,6 +1,7 @@
 """Trains the networks of all tasks at once and writes their weights: `python -m tests.tasks.train` (needs optax).
 
-The trunk is frozen, so that its maps are computed once. The same machine and jax give the same weights, bit by bit.
+The trunk is frozen, so that its maps are computed once. It takes eight minutes of processor time.
+Another number of cores rounds differently, which a training amplifies: its weights are not the same, bit by bit.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def train(steps: int = STEPS, count: int = SCENES, log: Any = lambda line: None)
     true = truth(SEED, count)
     maps = seen(true.images)
     log(f"{len(maps)} scenes")
-    rate = optax.warmup_cosine_decay_schedule(0.0, PEAK, 100, steps)
+    rate = optax.warmup_cosine_decay_schedule(0.0, PEAK, 100, STEPS)
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=1e-3))
 
     @jax.jit
@@ -109,7 +110,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.tasks.train", description=__doc__)
     parser.add_argument("--out", type=Path, default=net.WEIGHTS)
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="stop after so many batches")
     parser.add_argument("--scenes", type=int, default=SCENES)
     options = parser.parse_args()
     save(train(options.steps, options.scenes, log=lambda line: print(line, flush=True)), options.out)
