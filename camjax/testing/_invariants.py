@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from camjax._example import input_size
 from camjax._explainer import explainer
 from camjax._explanation import Status
 from camjax._model import Model
+from camjax._postprocess import heatmap
 from camjax.testing._law import law
-from camjax.testing._scores import Signed
 from camjax.testing._setting import Counterexample, Setting
 
 
@@ -60,26 +61,25 @@ def transformed(s: Setting) -> None:
 
 @law
 def finite(s: Setting) -> None:
-    """Nothing is NaN, and heatmaps are in 0..1: not for constant inputs, nor for any class, nor for its negation."""
-    count = s.scores.shape[0]
-    index = np.tile(np.arange(count, dtype=np.int32), 2)[None]
-    target = Signed(index, np.repeat(np.array([1, -1], np.int32), count)[None])
+    """No map is NaN, and heatmaps are in 0..1: for the input, zeros and its negation, for classes and against them."""
+    rows = np.eye(s.scores.shape[0], dtype=s.scores.dtype)
     for name, scale in (("the input", 1), ("an input of zeros", 0), ("the input, negated", -1)):
-        inputs = jax.tree.map(lambda leaf, scale=scale: leaf * jnp.asarray(scale, leaf.dtype), s.x)
-        got = s.explain(target, x=inputs, size="input")
-        heat = np.asarray(got.heatmap)
-        inside = (heat >= 0) & (heat <= 1 + 1e-5)  # not where it is NaN
-        bad = (np.asarray(got.status) & int(Status.NON_FINITE)).astype(bool)
-        bad |= ~inside.all(tuple(range(2, heat.ndim)))
-        if bad.any():
-            example, k = (int(i) for i in np.argwhere(bad)[0])
-            score = ("class" if k < count else "the negated class") + f" {k % count}"
-            low, high = float(heat[example, k].min()), float(heat[example, k].max())
-            raise Counterexample(
-                s,
-                f"for {name}, the map of {score} of example {example + s.first} is not finite or not in 0..1: the "
-                f"heatmap has values from {low:.6g} to {high:.6g}, and the score is {got.score[example, k]:.6g}.",
-            )
+        x = jax.tree.map(lambda leaf, scale=scale: leaf * jnp.asarray(scale, leaf.dtype), s.x)
+        size = input_size(s.axes, jax.tree.map(lambda leaf: leaf[0], x))
+        for number in (0, len(rows) - 1) if s.only is None else (s.only,):
+            for sign in (1, -1):
+                got = s.at(sign * rows[number], x=x)
+                heat = np.asarray(heatmap(got, size))
+                inside = ((heat >= 0) & (heat <= 1 + 1e-5)).all(tuple(range(1, heat.ndim)))  # not where it is NaN
+                bad = (np.asarray(got.status) & int(Status.NON_FINITE)).astype(bool) | ~inside
+                if bad.any():
+                    i = int(bad.argmax())
+                    raise Counterexample(
+                        s,
+                        f"for {name}, the map {'of' if sign > 0 else 'against'} class {number} of example "
+                        f"{i + s.first} is not finite or not in 0..1: the heatmap has values from {heat[i].min():.6g} "
+                        f"to {heat[i].max():.6g}, and the score is {got.score[i]:.6g}.",
+                    )
 
 
 def _raw(s: Setting, index: int = 0, **options: Any) -> np.ndarray:

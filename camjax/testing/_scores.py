@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from camjax._target import Logit, Target, logits, pick, register_target
+from camjax._target import Target, logits, register_target
 from camjax.methods import CoarseMap, Method
 from camjax.methods._contract import needs_of
 
@@ -48,19 +48,6 @@ class Score(Target):
     def class_index(self) -> Int[Array, ""] | int:
         """The class."""
         return self.index.astype(jnp.int32) if self.of_class else -1
-
-
-@register_target(["index", "sign"], [])
-@dataclasses.dataclass(frozen=True)
-class Signed(Logit):
-    """A class's score times a sign, both of them data."""
-
-    sign: Any
-
-    def __call__(self, outputs: Any) -> Float[Array, ""]:
-        """The score."""
-        score = pick(logits(outputs), self.index)
-        return jnp.asarray(self.sign, score.dtype) * score
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ CHEAP = {
     "smoothgradcam++": methods.SmoothGradCAMPlusPlus(samples=2),
     "layerig": methods.LayerIntegratedGradients(steps=4),
     "fasterscorecam": methods.FasterScoreCAM(channels=3),
+    "finercam": methods.FinerCAM(classes=2),
     "sscam": methods.SSCAM(samples=2),
     "iscam": methods.ISCAM(samples=2),
     "groupcam": methods.GroupCAM(groups=2, blur=(3, 1.0)),
