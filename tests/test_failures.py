@@ -30,13 +30,17 @@ def test_the_wrong_ones_are_explained_as_by_hand_and_so_is_what_speaks_against_t
     np.testing.assert_array_equal(pair, np.stack([scores.argmax(1), true], 1)[[1, 2, 4]])
     expected = np.take_along_axis(softmax(scores)[[1, 2, 4]], pair, 1)
     np.testing.assert_allclose(found.probability, expected, rtol=1e-5, atol=1e-6)
-    rows = x[np.array([1, 2, 4])]
-    for got, target in ((found.explanation, pair), (found.counterfactual, targets.negated(found.predicted))):
-        assert got is not None
-        by_hand = camjax.explain(net, rows, target, **options)
-        np.testing.assert_allclose(got.raw, by_hand.raw, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(got.score, by_hand.score, rtol=1e-4)
-        np.testing.assert_array_equal(got.target, by_hand.target)
+    for at in (np.array([0, 1]), np.array([2, 2])):  # two at a time, the last chunk filled up
+        rows = x[found.examples[at]]
+        for got, target in (
+            (found.explanation, pair[at]),
+            (found.counterfactual, targets.negated(found.predicted[at])),
+        ):
+            assert got is not None
+            by_hand = camjax.explain(net, rows, target, **options)
+            np.testing.assert_allclose(got.raw[at], by_hand.raw, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(got.score[at], by_hand.score, rtol=1e-4)
+            np.testing.assert_array_equal(got.target[at], by_hand.target)
 
 
 def test_both_maps_of_a_failure_lie_on_what_they_are_about():
