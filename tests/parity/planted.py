@@ -46,9 +46,8 @@ def _features(name: str, layer: str, dtype: str, files: tuple[str, ...]) -> tupl
     x = jnp.asarray(data.batch(paths, network.style, "NCHW").astype(dtype))
     split = traced(model, x[:1]).split(layer)
     params = split.bound(model.params)
-    found = jax.jit(lambda params, x: jax.lax.map(lambda one: split.features(params, one[None]), x, batch_size=10))(
-        params, x
-    )
+    # No loop here or below: XLA's convolutions are slow in one, on a CPU.
+    found = jax.jit(jax.vmap(lambda params, one: split.features(params, one[None]), (None, 0)))(params, x)
     return split, params, jax.block_until_ready(found)
 
 
@@ -68,5 +67,5 @@ def raw_maps(
         start = camjax.Split(features, split.head, split.axes, split.batched, name=layer)
         chosen = Together(tuple(methods.values()))
         model = camjax.Model(apply, params)
-        found = np.asarray(camjax.explain(model, given, target, layer=start, method=chosen, size=None).raw)
+        found = np.asarray(camjax.explain(model, given, target, layer=start, method=chosen, size=None, chunk=1024).raw)
     return dict(zip(methods, np.split(found, len(methods), 1), strict=True))
