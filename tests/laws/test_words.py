@@ -9,7 +9,7 @@ import camjax
 from camjax import testing
 from camjax.methods import CoarseMap
 from camjax.testing._setting import Setting
-from tests.laws.tried import network, noise, quickly
+from tests.laws.tried import noise, quickly
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def float64():
 def case():
     x = noise(3)
     x[1] *= 100
-    model = network("pooled")
+    model = testing.tiny_network("pooled")
     return model, x, camjax.split(model, x)
 
 
@@ -103,7 +103,7 @@ def test_one_class_has_nothing_to_be_compared_with():
 
 
 def test_what_all_classes_share_moves_the_map_of_a_class_also_when_there_are_other_outputs():
-    model, x = network("pooled"), noise()
+    model, x = testing.tiny_network("pooled"), noise()
     both = camjax.Model(lambda p, x: {"logits": model.apply(p, x), "embedding": x.mean((1, 2))}, model.params)
     testing.common(both, x)
     setting = Setting(both, x)

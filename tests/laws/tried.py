@@ -26,7 +26,24 @@ CHEAP = {
 
 TRIED = {name: CHEAP.get(name) or kind() for name, kind in methods.METHODS.items()}
 
-KIND = {"cam": "pooled", "cameras": "pooled"}
+HEADS = {kind: testing.tiny_network(kind).apply for kind in ("pooled", "dense", "plain")}
+
+
+def any_head(params, x):
+    """The network whose head is data: one program for each method, whatever the head."""
+    A, rest = HEADS["pooled"].features(params["pooled"], x)
+    return sum(params["share"][i] * head.head(params[kind], A, rest) for i, (kind, head) in enumerate(HEADS.items()))
+
+
+def network(kind, seed=0):
+    """A network of a kind, as `camjax.testing.tiny_network` makes it; those of `HEADS` in one program."""
+    if kind not in HEADS:
+        return testing.tiny_network(kind.removesuffix(" alone"), seed)
+    weights = {one: testing.tiny_network(one, seed).params for one in HEADS}
+    return camjax.Model(any_head, {**weights, "share": np.array([float(one == kind) for one in HEADS])})
+
+
+KIND = {"cam": "pooled", "cameras": "pooled alone"}
 """CAM is for a linear head, CAMERAS for networks that take any size."""
 
 
@@ -34,10 +51,6 @@ def kind_of(name):
     """The kind of network that a method is tried on, unless another is asked for."""
     of_attention = "attention" in needs_of(TRIED[name])
     return "transformer" if of_attention else KIND.get(name, "dense")
-
-
-def network(kind, seed=0):
-    return testing.tiny_network(kind, seed)
 
 
 def noise(batch=1, seed=0):
@@ -57,5 +70,7 @@ def quickly(float64=True):
 
 def setting(name, kind=None, seed=0, batch=1, method=None):
     """The arguments of a law for a method."""
-    model, x = network(kind or kind_of(name), seed), noise(batch, seed)
-    return (model, x), {"method": method or TRIED[name], "layer": camjax.split(model, x), "seed": seed}
+    kind = kind or kind_of(name)
+    model, x = network(kind, seed), noise(batch, seed)
+    layer = camjax.split(model, x, None if kind == "transformer" else "conv")
+    return (model, x), {"method": method or TRIED[name], "layer": layer, "seed": seed}
