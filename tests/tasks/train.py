@@ -1,7 +1,7 @@
 """Trains the networks of all tasks at once and writes their weights: `python -m tests.tasks.train` (needs optax).
 
 The trunk is frozen, so that its maps are computed once. It takes eight minutes of processor time.
-Another number of cores rounds differently, which a training amplifies: its weights are not the same, bit by bit.
+The same machine, jax and number of cores give the same weights, bit by bit; another number of cores rounds differently.
 """
 
 from __future__ import annotations
