@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import typer
 
+import camjax
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -53,6 +55,7 @@ def readers_names() -> dict:
         "torch_photos": torch.from_numpy(photos.copy()),
         "photos": photos,
         "images": images,
+        "vit": camjax.testing.tiny_transformer(grid=(4, 4)),
         "params": {
             "stem": jax.random.normal(stem, (3, 3, 3, 8)),
             "head": jax.random.normal(head, (8, 2)),
@@ -68,7 +71,7 @@ def test_every_python_block_runs(readers_names: dict, tmp_path: Path, monkeypatc
     for block in blocks("python"):
         exec(compile(block, str(README), "exec"), names)
         shown.append(names.get("explanation"))
-    assert len(shown) == 11
+    assert len(shown) == 14
     flax, torch, plain = (explanation.heatmap.shape for explanation in shown[:3])
     assert (flax, torch, plain) == ((2, 16, 16), (2, 3, 16, 16), (2, 16, 16))
     assert (tmp_path / "panel.png").stat().st_size > 1000
