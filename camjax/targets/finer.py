@@ -52,9 +52,9 @@ class Finer(OfClass):
             )
 
         def nearest(one: Target) -> Any:
-            index = one.class_index()
-            far = jnp.abs(scores - pick(scores, jnp.asarray(index)))
-            far = jnp.where(jnp.arange(scores.shape[0]) == index, jnp.inf, far)
+            index = jnp.asarray(one.class_index())
+            far = jnp.abs(scores - pick(scores, index))
+            far = jnp.where(jnp.arange(scores.shape[0], dtype=index.dtype) == index, jnp.inf, far)
             return jax.lax.top_k(-far, self.classes)[1]
 
         count = jax.tree.leaves(of)[0].shape[0]
