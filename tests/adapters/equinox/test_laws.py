@@ -1,11 +1,11 @@
-"""The laws of class-activation maps on Equinox models."""
+"""The laws of every method on Equinox models."""
 
 import equinox as eqx
 import jax
 import pytest
 from camjax_equinox import from_equinox
 
-from tests.laws.adapted import COVER, hold, pictures
+from tests.laws.adapted import EVERY, hold, pictures
 
 
 class Net(eqx.Module):
@@ -25,6 +25,6 @@ def net():
     return from_equinox(Net(jax.random.key(0)))
 
 
-@pytest.mark.parametrize("method", COVER)
+@pytest.mark.parametrize("method", EVERY)
 def test_the_laws_hold(net, method):
     hold(net, pictures(channels_first=True), method)

@@ -1,4 +1,4 @@
-"""The laws of class-activation maps on Linen and NNX models."""
+"""The laws of every method on Linen and NNX models."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from camjax_flax import from_linen, from_nnx
 from flax import linen as nn
 from flax import nnx
 
-from tests.laws.adapted import COVER, hold, pictures
+from tests.laws.adapted import EVERY, hold, pictures
 
 
 class Linen(nn.Module):
@@ -37,11 +37,11 @@ def net():
     return from_nnx(Net(nnx.Rngs(0)))
 
 
-@pytest.mark.parametrize("method", COVER)
+@pytest.mark.parametrize("method", EVERY)
 def test_the_laws_hold_for_a_linen_module(linen, method):
     hold(linen, pictures(), method)
 
 
-@pytest.mark.parametrize("method", COVER)
+@pytest.mark.parametrize("method", EVERY)
 def test_the_laws_hold_for_an_nnx_module(net, method):
     hold(net, pictures(), method)

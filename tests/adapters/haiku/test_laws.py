@@ -1,11 +1,11 @@
-"""The laws of class-activation maps on Haiku models."""
+"""The laws of every method on Haiku models."""
 
 import haiku as hk
 import jax
 import pytest
 from camjax_haiku import from_haiku
 
-from tests.laws.adapted import COVER, hold, pictures
+from tests.laws.adapted import EVERY, hold, pictures
 
 
 def forward(x):
@@ -18,6 +18,6 @@ def net():
     return from_haiku(transformed, transformed.init(jax.random.key(0), pictures()))
 
 
-@pytest.mark.parametrize("method", COVER)
+@pytest.mark.parametrize("method", EVERY)
 def test_the_laws_hold(net, method):
     hold(net, pictures(), method)

@@ -1,10 +1,10 @@
-"""The laws of class-activation maps on Keras models."""
+"""The laws of every method on Keras models."""
 
 import keras
 import pytest
 from camjax_keras import from_keras
 
-from tests.laws.adapted import COVER, hold, pictures
+from tests.laws.adapted import EVERY, hold, pictures
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,6 @@ def net():
     )
 
 
-@pytest.mark.parametrize("method", COVER)
+@pytest.mark.parametrize("method", EVERY)
 def test_the_laws_hold(net, method):
     hold(net, pictures(), method)

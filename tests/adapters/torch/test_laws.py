@@ -1,11 +1,11 @@
-"""The laws of class-activation maps on converted torch models."""
+"""The laws of every method on converted torch models."""
 
 import camjax_torch
 import pytest
 import torch
 from torch import nn
 
-from tests.laws.adapted import COVER, hold, pictures
+from tests.laws.adapted import EVERY, hold, pictures
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,6 @@ def net():
     return camjax_torch.from_torch(module.eval(), torch.zeros(2, 3, 4, 4))
 
 
-@pytest.mark.parametrize("method", COVER)
+@pytest.mark.parametrize("method", EVERY)
 def test_the_laws_hold(net, method):
-    hold(net, pictures(channels_first=True), method)
+    hold(net, pictures(channels_first=True), method, one_size=True)
