@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from camjax.testing.oracles.gradient import gradient
+from camjax.testing.oracles.perturbation import bilinear
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -50,22 +50,3 @@ def full_grad(shares: Sequence[Float64[np.ndarray, "*space C"]], size: Sequence[
         for k in range(one.shape[-1]):
             total += bilinear(psi[..., k], size)
     return total
-
-
-def bilinear(M: Float64[np.ndarray, "*space"], size: Sequence[int]) -> Float64[np.ndarray, "*size"]:
-    """Upsampling with half-pixel centres: each position is a mean of the 2^n entries around it.
-
-    >>> bilinear(np.array([0.0, 1.0]), (4,))
-    array([0.  , 0.25, 0.75, 1.  ])
-    """
-    out = np.zeros(tuple(size))
-    for p in np.ndindex(out.shape):
-        centres = [(i + 0.5) * n / m - 0.5 for i, n, m in zip(p, M.shape, size, strict=True)]
-        for corner in itertools.product((0, 1), repeat=M.ndim):
-            weight, where = 1.0, []
-            for at, c, n in zip(centres, corner, M.shape, strict=True):
-                low = int(np.floor(at))
-                weight *= at - low if c else 1 - (at - low)
-                where.append(min(max(low + c, 0), n - 1))
-            out[p] += weight * M[tuple(where)]
-    return out

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Score = Callable[[Any], float]
 
 
-def bilinear(raw: Raw, size: Sequence[int]) -> Float64[np.ndarray, "H W"]:
-    """Bilinear upsampling with half-pixel centres, pixel by pixel.
+def bilinear(raw: Float64[np.ndarray, "*space"], size: Sequence[int]) -> Float64[np.ndarray, "*size"]:
+    """Linear upsampling along each axis with half-pixel centres, pixel by pixel.
 
     >>> bilinear(np.array([[0.0, 1.0]]), (1, 4))
     array([[0.  , 0.25, 0.75, 1.  ]])
