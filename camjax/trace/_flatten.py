@@ -17,6 +17,13 @@ from camjax.trace._stack import IDENTITY, body, frames, has_scopes, scopes
 _PLAIN_CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "core_call": "call_jaxpr"}
 _REMAT_CALLS = {"remat2": "jaxpr", "checkpoint": "jaxpr", "remat": "jaxpr"}
 _CUSTOM_CALLS = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr"}
+# Primitives of newer releases of jax, in the words of the older ones, so that every rule knows one set of words.
+_RESTATED: dict[str, Callable[..., Callable[..., Any]]] = {
+    "stack": lambda axis: lambda *arrays: jax.lax.concatenate([jax.lax.expand_dims(a, [axis]) for a in arrays], axis),
+    "unstack": lambda axis: (
+        lambda array: [jax.lax.squeeze(a, [axis]) for a in jax.lax.split(array, (1,) * array.shape[axis], axis)]
+    ),
+}
 # What cannot be opened, as a message calls it.
 _SEALED = {"while": "a while loop", "cond": "a conditional", "scan": "a scan without iterations"}
 
@@ -93,6 +100,9 @@ class _Flattener:
             if eqn.params["name"] == IDENTITY:
                 self.silent.append((inner, inputs[0]))
             return inputs
+        if name in _RESTATED:
+            restated = jax.make_jaxpr(_RESTATED[name](eqn.params["axis"]))(*map(_struct, inputs))
+            return self.walk(*body(restated), inputs, inner, regions, scans)
         if name in _REMAT_CALLS or (name in _PLAIN_CALLS and not _has_shardings(eqn)):
             called = eqn.params[{**_PLAIN_CALLS, **_REMAT_CALLS}[name]]
             return self.walk(*body(called), inputs, inner, regions, scans)
