@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from contextlib import contextmanager
@@ -28,7 +29,16 @@ INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 
 
 class ImageError(ValueError):
-    """A file that cannot become a picture; the text names the file, what is wrong and what to do."""
+    """A file that cannot become a picture; the text names the file, what is wrong and what to do.
+
+    Attributes:
+        kind: what is wrong, for programs: "missing", "unreadable", "empty", "unrecognised", "damaged", "too large" or
+            "mode".
+    """
+
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def load(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:
@@ -56,15 +66,35 @@ def load(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:
         >>> pixels.shape, pixels[0, 0].tolist()
         ((2, 4, 3), [128, 128, 128])
     """
-    from PIL import Image, ImageOps
-
     path = Path(path)
     _check_file(path)
-    with _readable(path), Image.open(path, formats=FORMATS) as image:
-        if 0 in image.size:
-            raise ImageError(f"{path}: has no pixels ({image.width}x{image.height}); leave it out.")
-        image.load()
-        return np.array(_to_rgb(ImageOps.exif_transpose(image), image.format, path), dtype=np.uint8)
+    with quiet():
+        return _decode(path, path)
+
+
+def decode(data: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """What `load` does, for the content of a file that has been read; `name` is what errors call it.
+
+    It may run in several threads at once, all of them inside one `quiet()`.
+
+    Raises:
+        ImageError: as `load`.
+
+    Example:
+        >>> decode(b"P6 2 1 255 abcdef", "two pixels").tolist()
+        [[[97, 98, 99], [100, 101, 102]]]
+    """
+    if not data:
+        raise ImageError(f"{name}: the file is empty (0 bytes); copy or download it again.", "empty")
+    return _decode(io.BytesIO(data), name)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's warnings, which are about metadata. It holds for the whole process, so threads share one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def crop(
@@ -152,13 +182,13 @@ def preprocess(
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
-        raise ImageError(f"{path}: is a folder; name a picture in it.")
+        raise ImageError(f"{path}: is a folder; name a picture in it.", "unreadable")
     if not path.exists():
-        raise ImageError(f"{path}: no such file; check the path.")
+        raise ImageError(f"{path}: no such file; check the path.", "missing")
     if not path.is_file():
-        raise ImageError(f"{path}: is a pipe or a device, not a file; write it to a file first.")
+        raise ImageError(f"{path}: is a pipe or a device, not a file; write it to a file first.", "unreadable")
     if path.stat().st_size == 0:
-        raise ImageError(f"{path}: the file is empty (0 bytes); copy or download it again.")
+        raise ImageError(f"{path}: the file is empty (0 bytes); copy or download it again.", "empty")
 
 
 def _check_rgb(image: np.ndarray) -> None:
@@ -169,36 +199,48 @@ def _check_rgb(image: np.ndarray) -> None:
         )
 
 
+def _decode(file: Path | io.BytesIO, name: str | Path) -> UInt8[np.ndarray, "height width 3"]:
+    from PIL import Image, ImageOps
+
+    with _worded(name), Image.open(file, formats=FORMATS) as image:
+        if 0 in image.size:
+            raise ImageError(f"{name}: has no pixels ({image.width}x{image.height}); leave it out.", "empty")
+        limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+        if limit is not None and pixels > limit:  # Pillow itself would only warn up to twice as many
+            raise Image.DecompressionBombError(f"{pixels} pixels, the limit is {limit}")
+        image.load()
+        return np.array(_to_rgb(ImageOps.exif_transpose(image), image.format, name), dtype=np.uint8)
+
+
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn whatever Pillow says of a file into an `ImageError`; its other warnings are about metadata."""
+def _worded(name: str | Path) -> Iterator[None]:
+    """Turn whatever Pillow says of a file into an `ImageError`."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
+        yield
     except ImageError:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{path}: not a picture, or its beginning is damaged; camjax reads {', '.join(FORMATS)}: "
-            "convert it to one of them."
+            f"{name}: not a picture, or its beginning is damaged; camjax reads {', '.join(FORMATS)}: "
+            "convert it to one of them.",
+            "unrecognised",
         ) from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
         raise ImageError(
-            f"{path}: too large ({error}); scale it down first, or, if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS."
+            f"{name}: too large ({error}); scale it down first, or, if you trust it, raise PIL.Image.MAX_IMAGE_PIXELS.",
+            "too large",
         ) from error
     except PermissionError as error:
-        raise ImageError(f"{path}: may not be read; change its permissions.") from error
+        raise ImageError(f"{name}: may not be read; change its permissions.", "unreadable") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly any type
         raise ImageError(
-            f"{path}: truncated or damaged ({error}); copy or download it again, or save it anew."
+            f"{name}: truncated or damaged ({error}); copy or download it again, or save it anew.", "damaged"
         ) from error
 
 
-def _to_rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
+def _to_rgb(image: Image.Image, format: str | None, name: str | Path) -> Image.Image:
     from PIL import Image
 
     if image.mode.startswith("I;16") or (image.mode == "I" and format in ("PNG", "PPM")):
@@ -206,7 +248,8 @@ def _to_rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
         return Image.fromarray(np.rint(grey).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F", "LAB"):
         raise ImageError(
-            f"{path}: pixels of mode {image.mode!r} (32-bit or Lab) do not say what is white; convert it to 8-bit RGB."
+            f"{name}: pixels of mode {image.mode!r} (32-bit or Lab) do not say what is white; convert it to 8-bit RGB.",
+            "mode",
         )
     if image.has_transparency_data:
         layer = image.convert("RGBA")

@@ -291,3 +291,30 @@ def test_exif_is_the_pillow_one(tmp_path):
     path = saved(Path(tmp_path) / "a.jpg", Image.fromarray(photo()), exif=exif, quality=95)
     with Image.open(path) as image:
         np.testing.assert_array_equal(images.load(path), np.asarray(ImageOps.exif_transpose(image)))
+
+
+def test_content_in_memory_is_decoded_in_threads_as_its_file_is(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{i}.jpg" for i in range(8)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (40, 56, 3), np.uint8)).save(path)
+    with images.quiet(), ThreadPoolExecutor(4) as pool:
+        decoded = list(pool.map(lambda path: images.decode(path.read_bytes(), path.name), paths))
+    for path, pixels in zip(paths, decoded, strict=True):
+        np.testing.assert_array_equal(pixels, images.load(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"", "empty"), (b"no picture", "unrecognised"), (b"P6 9 9 255 a", "damaged")]
+)
+def test_errors_tell_programs_what_is_wrong(content, kind, tmp_path):
+    with pytest.raises(images.ImageError, match="^some file: ") as caught:
+        images.decode(content, "some file")
+    assert caught.value.kind == kind
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(images.ImageError) as caught:
+        images.load(path)
+    assert caught.value.kind == kind
