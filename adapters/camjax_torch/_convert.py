@@ -140,16 +140,17 @@ def _parameters(exported: ExportedProgram) -> dict[str, Array]:
 
 
 def _array(tensor: torch.Tensor, order: tuple[int, ...] | None) -> Array:
-    """A copy of a tensor, its axes in another order."""
-    tensor = tensor.detach().cpu()
-    if order is not None:
-        tensor = tensor.permute(order)
-    tensor = tensor.contiguous()
-    dtype = jax_dtype(tensor.dtype)
-    if tensor.dtype is torch.bfloat16:  # which NumPy has from JAX, not from torch
-        array = tensor.view(torch.int16).numpy().view(dtype).copy()
+    """A copy of a tensor, its axes in another order; one copy, as the largest weights decide the peak of memory."""
+    tensor = tensor.detach()
+    turned = tensor.cpu() if order is None else tensor.cpu().permute(order)
+    own = turned.contiguous()
+    if own.data_ptr() == tensor.data_ptr():
+        own = own.clone()  # else the module's training would train the model
+    dtype = jax_dtype(own.dtype)
+    if own.dtype is torch.bfloat16:  # which NumPy has from JAX, not from torch
+        array = own.view(torch.int16).numpy().view(dtype)
     else:
-        array = tensor.numpy().astype(dtype)
+        array = own.numpy().astype(dtype, copy=False)
     return jax.device_put(array)  # the copy's own memory; jnp.array would compile a program for each shape
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import torch
 from torch.export import Dim, ExportedProgram
-from torch.fx import Graph
+from torch.fx import Graph, Node
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 from camjax_torch._alias import in_place_writes
 from camjax_torch.ops import TABLE, function_of, name_of
@@ -18,6 +19,9 @@ from camjax_torch.ops import TABLE, function_of, name_of
 IGNORED = {"_assert_scalar.default", "_assert_async.msg", "sym_constrain_range_for_size.default",
            "sym_constrain_range.default", "_assert_tensor_metadata.default"}  # fmt: skip
 """Checks that torch adds to a graph; they compute nothing."""
+
+CONTROL_FLOW = {"cond", "while_loop"}
+"""Torch's own branches and loops on values."""
 
 
 @contextlib.contextmanager
@@ -73,10 +77,32 @@ def unsupported(graph: Graph) -> dict[str, list[str]]:
         if node.op == "call_function":
             name = name_of(node.target)
             if function_of(name) is None and name not in IGNORED:
-                stack = list((node.meta.get("nn_module_stack") or {}).values())
-                place = stack[-1][0] if stack and stack[-1][0] else "the module itself"
-                missing.setdefault(str(node.target), []).append(place)
+                missing.setdefault(str(node.target), []).append(_place(node))
     return missing
+
+
+def refuse_what_values_decide(graph: Graph) -> None:
+    """Branches and loops that stay in the graph, and shapes that only the values tell (a mask as an index)."""
+    found, sizes = [], set()
+    for node in graph.nodes:
+        new = free_unbacked_symbols(node.meta.get("val", ())) - sizes
+        sizes |= new
+        if name_of(node.target) in CONTROL_FLOW:
+            found.append(f"{node.target} in {_place(node)}: values decide what is computed")
+        elif new:
+            found.append(f"{node.target} in {_place(node)}: values decide the shape of its result")
+    if found:
+        raise NotImplementedError(
+            "from_torch: the module's course depends on values, and a traced program has one course for all:\n  "
+            + "\n  ".join(found)
+            + "\nCompute both branches and choose by torch.where; use a mask as a factor, not as an index."
+        )
+
+
+def _place(node: Node) -> str:
+    """The path of the module that the node belongs to."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    return stack[-1][0] if stack and stack[-1][0] else "the module itself"
 
 
 def lower(exported: ExportedProgram) -> ExportedProgram:
@@ -84,6 +110,7 @@ def lower(exported: ExportedProgram) -> ExportedProgram:
 
     Only what the table lacks is decomposed: a linear layer stays one operation.
     """
+    refuse_what_values_decide(exported.graph)
     if not unsupported(exported.graph) and in_place_writes(exported.graph) is not None:
         return exported
     decompositions = torch.export.default_decompositions()
