@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from camjax_torch._checkpoint import fit_keys, read_state_dict
 from torch import nn
 
 import camjax
@@ -73,6 +74,15 @@ def test_state_dicts_in_their_usual_wrappings(tmp_path: Path, trained: nn.Module
     path = tmp_path / f"weights{suffix}"
     torch.save(WRAPPINGS[wrapping](trained.state_dict()), path)
     check(camjax_torch.load(path, arch=build, example=EXAMPLE), trained)
+
+
+@pytest.mark.parametrize("name", ["state_dict_ema", "model_ema", "ema_state_dict", "ema", "state_dict"])
+def test_averaged_weights_are_taken_before_the_last_ones(tmp_path: Path, name: str):
+    path = tmp_path / "weights.pth"
+    last = {"model": {"weight": torch.zeros(1)}, "model_state_dict": {"weight": torch.zeros(1)}, "epoch": 3}
+    torch.save({**last, name: {"module.weight": torch.ones(1)}}, path)
+    (found,) = fit_keys(read_state_dict(path), ["weight"]).items()
+    assert found == ("weight", torch.ones(1))
 
 
 def test_safetensors(tmp_path: Path, trained: nn.Module):

@@ -94,3 +94,36 @@ def test_a_zoo_that_is_not_installed_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ImportError, match=r"the networks of timm need it installed: pip install timm"):
         zoo.build("timm:resnet18")
+
+
+def test_torchvisions_own_weights_come_with_their_classes(tmp_path: Path, monkeypatch):
+    """From torch's folder of downloads, as if they had been fetched before."""
+    weights = zoo.import_torchvision().models.SqueezeNet1_1_Weights.DEFAULT
+    module = zoo.entry("squeezenet1_1").make(False, None)
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(module.state_dict(), tmp_path / "checkpoints" / weights.url.rpartition("/")[2])
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: pytest.fail("it was there"))
+    model = zoo.build("torchvision:squeezenet1_1", pretrained=True, size=(32, 32))
+    kernel = module.features[0].weight.detach().numpy().transpose(2, 3, 1, 0)
+    assert jnp.array_equal(model.params["features.0.weight"], kernel)
+    assert model.labels is not None
+    assert model.labels[282] == "tiger cat"
+
+
+def test_timms_own_weights_come_with_their_classes(monkeypatch):
+    module = (found := zoo.entry("timm:lcnet_050")).make(False, None)
+    fetched = []
+
+    def fetch(repository, **_):
+        fetched.append(repository)
+        return module.state_dict()
+
+    monkeypatch.setattr("timm.models._builder.has_hf_hub", lambda **_: True)
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", fetch)
+    own = found.make(True, None)
+    assert fetched == ["timm/lcnet_050.ra2_in1k"]
+    assert all(torch.equal(value, module.state_dict()[name]) for name, value in own.state_dict().items())
+    _, labels = found.describe(own)
+    assert labels is not None
+    assert labels[0].startswith("tench")
