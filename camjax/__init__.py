@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal to the table below
+    from camjax import dataset as dataset
     from camjax import fusion as fusion
     from camjax import images as images
     from camjax import methods as methods
@@ -86,7 +87,18 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test holds it equal 
 
 _CONTENTS = {
     # modules that are public as they are
-    "camjax": ("fusion", "images", "methods", "neurons", "plot", "saliency", "targets", "testbed", "testing"),
+    "camjax": (
+        "dataset",
+        "fusion",
+        "images",
+        "methods",
+        "neurons",
+        "plot",
+        "saliency",
+        "targets",
+        "testbed",
+        "testing",
+    ),
     "camjax._axes": ("Axes",),
     "camjax._explain": ("explain",),
     "camjax._explainer": ("explainer",),

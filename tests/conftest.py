@@ -15,9 +15,9 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 _HERE = Path(__file__).parent
 # Folders whose programs are small and run once or twice, so that LLVM's optimisations cost more than they bring.
-_BRIEF = {"laws", "methods", "oracles", "saliency", "targets", "trace", "wild"}
+_BRIEF = {"dataset", "laws", "methods", "oracles", "saliency", "targets", "trace", "wild"}
 # Folders whose tests run models of other people, who rely on jax's ordinary promotion.
-_FOREIGN = {"adapters", "cli", "parity", "real", "testbed", "twins"}
+_FOREIGN = {"adapters", "cli", "dataset", "parity", "real", "testbed", "twins"}
 
 
 def _rooms(request: pytest.FixtureRequest) -> tuple[str, ...]:

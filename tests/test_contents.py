@@ -39,7 +39,7 @@ def test_importing_camjax_is_free_and_using_it_needs_no_extra():
     code = (
         "import sys, camjax; assert 'jax' not in sys.modules;"
         "[getattr(camjax, name) for name in dir(camjax)];"
-        "extras = 'flax torch typer rich PIL matplotlib optax jaxtyping'.split();"
+        "extras = 'flax torch typer rich PIL matplotlib optax jaxtyping grain zarr tensorstore'.split();"
         "print([name for name in extras if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

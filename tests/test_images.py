@@ -310,7 +310,7 @@ def test_content_in_memory_is_decoded_in_threads_as_its_file_is(tmp_path):
     ("content", "kind"), [(b"", "empty"), (b"no picture", "unrecognised"), (b"P6 9 9 255 a", "damaged")]
 )
 def test_errors_tell_programs_what_is_wrong(content, kind, tmp_path):
-    with pytest.raises(images.ImageError, match="^some file: ") as caught:
+    with pytest.raises(images.ImageError, match=r"^some file: ") as caught:
         images.decode(content, "some file")
     assert caught.value.kind == kind
     path = tmp_path / "file"

@@ -1,0 +1,134 @@
+"""Sources of picture files: a folder tree, and a list of paths."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from camjax.dataset._outcome import Outcome
+from camjax.dataset._source import Record, RecordError, Source, SourceError, fingerprint, walk
+from camjax.images import SUFFIXES
+
+
+class _Files(Source):
+    # Pictures that are files of their own, by their paths relative to a root.
+    root: Path
+
+    def __len__(self) -> int:
+        return len(self.names or ())
+
+    def __getitem__(self, index: int) -> Record:
+        path = self.root / self.name(index)
+        try:
+            if not path.is_file() and path.exists():
+                raise RecordError(Outcome.UNREADABLE, "is a folder, a pipe or a device, not a file.")
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise RecordError(Outcome.MISSING, "no such file; it was there when the run began.") from error
+        except OSError as error:
+            raise RecordError(Outcome.UNREADABLE, f"cannot be read ({error.strerror}).") from error
+        return Record(data, None if self.labels is None else self.labels[index])
+
+
+class Folder(_Files):
+    """The pictures in a folder and in its folders, in the order of their relative paths.
+
+    Files count by their suffix; hidden ones do not. Where every picture lies in a folder of the folder, these
+    are taken for classes: their names are the labels. Links to folders are not followed.
+
+    Raises:
+        SourceError: there is no picture, or a folder cannot be read.
+
+    Example:
+        >>> import tempfile, PIL.Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("star", "disc"):
+        ...         Path(folder, name).mkdir()
+        ...         PIL.Image.new("RGB", (4, 4)).save(f"{folder}/{name}/1.png")
+        ...     source = Folder(folder)
+        >>> source.names, source.labels
+        (['disc/1.png', 'star/1.png'], ['disc', 'star'])
+    """
+
+    kind = "folder"
+
+    def __init__(self, folder: str | Path) -> None:
+        self.root = Path(folder).absolute()
+        files = [(name, size) for name, size in walk(self.root) if Path(name).suffix.lower() in SUFFIXES]
+        if not files:
+            raise SourceError(f"{folder}: there is no picture in this folder, by the suffix.")
+        self.names = [name for name, _ in files]
+        first = [name.split("/") for name in self.names]
+        self.labels = [parts[0] for parts in first] if all(len(parts) > 1 for parts in first) else None
+        self.fingerprint = fingerprint(files)
+
+
+class Listed(_Files):
+    """The pictures that a file lists, in its order: CSV with a header, or JSON lines.
+
+    A row's `path` is relative to the list's own folder; `label`, a class's number or name, may be missing or
+    empty. Other columns are left alone.
+
+    Raises:
+        SourceError: there is no row, or a row has no path.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "list.csv").write_text("path,label\\na.jpg,3\\nb.jpg,star\\n")
+        ...     source = Listed(f"{folder}/list.csv")
+        >>> source.names, source.labels
+        (['a.jpg', 'b.jpg'], [3, 'star'])
+    """
+
+    kind = "list"
+
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path).absolute()
+        self.root = path.parent
+        rows = _json_lines(path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv(path)
+        self.names, labels = [], []
+        for number, row in rows:
+            name = row.get("path")
+            if not isinstance(name, str) or not name:
+                raise SourceError(f"{path}, line {number}: has no 'path'; its columns are {', '.join(row) or 'none'}.")
+            self.names.append(name)
+            labels.append(_label(row.get("label")))
+        if not self.names:
+            raise SourceError(f"{path}: lists no picture.")
+        self.labels = labels if any(label is not None for label in labels) else None
+        self.fingerprint = fingerprint((f"{n}\0{label}", 0) for n, label in zip(self.names, labels, strict=True))
+
+
+def _csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        try:
+            return [(reader.line_num, {k: v for k, v in row.items() if isinstance(k, str)}) for row in reader]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise SourceError(f"{path}: is no CSV file in UTF-8 ({error}).") from error
+
+
+def _json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise SourceError(f"{path}, line {number}: is no JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise SourceError(f"{path}, line {number}: is no JSON object with a 'path'.")
+        rows.append((number, row))
+    return rows
+
+
+def _label(value: Any) -> int | str | None:
+    # A whole number is always a class's number, anything else a name; as for `--target`.
+    if value is None or value == "":
+        return None
+    text = str(value)
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text

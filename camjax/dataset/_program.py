@@ -1,0 +1,172 @@
+"""The one compiled program of a run: a batch of inputs to everything that is stored of them, over all devices."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+import camjax
+from camjax._example import class_scores, wide
+from camjax._layers import splits
+from camjax._target import logits
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int
+
+AXIS = "data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What is asked of every example: the arguments of `camjax.explain`, and what is kept of the answer."""
+
+    method: Any
+    layer: Any = None
+    target: Any = None
+    fusion: Any = None
+    scores: str = "logits"
+    smoothing: Any = None
+    axes: Any = None
+    seed: int = 0
+    heatmaps: bool = False
+    weights: bool = False
+    dtype: str = "float32"
+
+
+class Answers(NamedTuple):
+    """What is kept of a batch, by the names of a store's arrays; None where it is not asked for."""
+
+    map: Float[Array, "b K *space"]
+    score: Float[Array, "b K"]
+    target: Int[Array, "b K"]
+    status: Int[Array, "b K"]
+    prediction: Int[Array, " b"]
+    scale: Float[Array, "b K"] | None = None
+    heatmap: Int[Array, "b K *size"] | None = None
+    weights: Float[Array, "b K C"] | None = None
+
+
+class Program:
+    """`camjax.explainer` for batches of one size, compiled once; each device explains a part of a batch.
+
+    The devices exchange nothing: an example's explanation does not depend on the others, so each device runs the
+    program for its own rows, with a copy of the parameters.
+
+    Args:
+        model: a `Model`.
+        example: one example's shape and dtype, without a batch axis.
+        question: what is asked.
+        batch: how many examples run at once, a multiple of the number of devices.
+        devices: those of this process; all of them by default.
+
+    Raises:
+        ValueError: as `camjax.explainer`; or the batch cannot be divided.
+    """
+
+    def __init__(
+        self, model: Any, example: Any, question: Question, batch: int, devices: Sequence[Any] | None = None
+    ) -> None:
+        devices = jax.local_devices() if devices is None else list(devices)
+        if batch % len(devices):
+            raise ValueError(
+                f"batch: {batch} examples cannot be divided evenly among {len(devices)} devices; "
+                f"use {-(-batch // len(devices)) * len(devices)}."
+            )
+        self.batch, self.devices = batch, devices
+        one = jax.ShapeDtypeStruct((1, *example.shape), example.dtype)
+        cuts, fusion = splits(
+            model, one, question.layer, question.method, question.axes, question.scores, question.fusion
+        )
+        first = cuts[0]
+        self.layers = tuple(cut.name or "a Split" for cut in cuts)
+        explain = camjax.explainer(
+            model,
+            one,
+            layer=list(cuts) if len(cuts) > 1 else first,
+            fusion=fusion if len(cuts) > 1 else None,
+            method=question.method,
+            size="input" if question.heatmaps else None,
+            scores=question.scores,
+            smoothing=question.smoothing,
+        )
+        try:
+            self.classes: int | None = class_scores(first, first.bound(model.params), one).shape[0]
+        except ValueError:  # the model has no class scores; then it predicts no class
+            self.classes = None
+        run = functools.partial(_answers, explain, first if self.classes else None, question)
+        mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,))
+        whole, rows = PartitionSpec(), PartitionSpec(AXIS)
+        sharded = jax.shard_map(run, mesh=mesh, in_specs=(whole, rows, rows, rows), out_specs=rows, check_vma=False)
+        self._rows = NamedSharding(mesh, rows)
+        self._model = jax.device_put(model, NamedSharding(mesh, whole))
+        shapes = [((batch, *example.shape), example.dtype), ((batch,), jnp.int32), ((batch,), jnp.int32)]
+        inputs = [jax.ShapeDtypeStruct(shape, dtype, sharding=self._rows) for shape, dtype in shapes]
+        lowered = jax.jit(sharded).lower(self._model, *inputs)
+        answers = lowered.out_info._asdict()
+        self.shapes: dict[str, tuple[int, ...]] = {k: v.shape for k, v in answers.items() if v is not None}
+        self._lowered = lowered
+
+    @functools.cached_property
+    def compiled(self) -> Any:
+        """The executable; made when it is first needed, since a run that is refused or done needs none."""
+        return self._lowered.compile()
+
+    def __call__(self, x: np.ndarray, labels: np.ndarray, ids: np.ndarray) -> Answers:
+        """The answers for one batch. They are still being computed when this returns."""
+        return self.compiled(self._model, *jax.device_put((x, labels, ids), self._rows))
+
+
+def _answers(explain: Any, cut: Any, question: Question, model: Any, x: Any, labels: Any, ids: Any) -> Answers:
+    # The rows of one device.
+    target = labels if question.target == "label" else question.target
+    found = explain(model, x, target, ids=ids, key=jax.random.key(question.seed))
+    heatmap = weights = None
+    if question.heatmaps:
+        heatmap = jnp.round(255 * found.heatmap).astype(jnp.uint8)
+    if question.weights and found.weights is not None:
+        weights = found.weights.astype(jnp.float32)
+    raw, scale = found.raw.astype(jnp.float32), None
+    if question.dtype == "float16":
+        raw, scale = _halved(raw)
+    prediction = jnp.full(x.shape[:1], -1, jnp.int32)
+    if cut is not None:
+        # The forward pass is the explanation's own: the compiler sees that both are the same.
+        params = cut.bound(model.params)
+        scores = jax.vmap(lambda one: logits(wide(cut.outputs(params, one))))(x)
+        prediction = jnp.argmax(scores, 1).astype(jnp.int32)
+    score = found.score.astype(jnp.float32)
+    return Answers(raw, score, found.target, found.status, prediction, scale, heatmap, weights)
+
+
+def _halved(raw: Float[Array, "b K *space"]) -> tuple[Float[Array, "b K *space"], Float[Array, "b K"]]:
+    """Maps in half precision: raw = map scale, with scale the power of two for which 1/2 <= max |map| < 1.
+
+    Dividing by a power of two is exact, so only the rounding to 11 bits is lost, however large or small a map is.
+    """
+    largest = jnp.max(jnp.abs(raw), axis=tuple(range(2, raw.ndim)))
+    _, exponent = jnp.frexp(jnp.where(jnp.isfinite(largest) & (largest > 0), largest, jnp.float32(1)))
+    scale = jnp.ldexp(jnp.ones_like(largest), exponent)
+    return (raw / jnp.expand_dims(scale, range(2, raw.ndim))).astype(jnp.float16), scale
+
+
+def fingerprint(model: Any, example: Any) -> dict[str, str]:
+    """Two hashes that identify a model: of its parameters, and of what it computes.
+
+    The second is that of its program for one example, which no name and no file's place enters.
+    """
+    one = jax.ShapeDtypeStruct((1, *example.shape), example.dtype)
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(model.params):
+        array = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    program = jax.jit(lambda params, x: model.apply(params, x)).lower(model.params, one).as_text()
+    return {"parameters": digest.hexdigest(), "program": hashlib.sha256(program.encode()).hexdigest()}

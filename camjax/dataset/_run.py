@@ -1,0 +1,173 @@
+"""`run`: explain every example of a source into a store, from where the store ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from camjax._model import Model, Preprocess
+from camjax.dataset import _layout
+from camjax.dataset._feed import Batches, feed
+from camjax.dataset._hold import Stop, held
+from camjax.dataset._identity import differences, identity
+from camjax.dataset._outcome import Outcome
+from camjax.dataset._program import Program, Question
+from camjax.dataset._source import Source, SourceError
+from camjax.dataset._sources import source_of
+from camjax.dataset._work import Progress, Work
+from camjax.dataset._writer import Writer, check_writable
+from camjax.methods import GradCAM, Method
+from camjax.methods._contract import describe
+
+_GRADCAM = GradCAM()
+
+
+def run(
+    source: Any,
+    model: Model,
+    out: str | Path,
+    *,
+    target: Any = None,
+    method: Method = _GRADCAM,
+    layer: Any = None,
+    fusion: Any = None,
+    scores: str = "logits",
+    smoothing: Any = None,
+    axes: Any = None,
+    seed: int = 0,
+    heatmaps: bool = False,
+    weights: bool = False,
+    dtype: str = "float32",
+    preprocess: Preprocess | None = None,
+    batch: int = 32,
+    chunk: int | None = None,
+    threads: int | None = None,
+    workers: int = 0,
+    strict: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> Progress:
+    """Explains every example of a source, and keeps the maps in a Zarr store, which `camjax.dataset.open` reads.
+
+    Called again, it continues where the store ends: after a process that was killed at any moment, at most one chunk
+    is computed again, and the store comes out with the same bytes. An example that cannot be explained is a row with
+    the reason. On SIGTERM the chunk is finished.
+
+    Args:
+        source: a path or a pattern (a folder, a list, arrays, shards), a `camjax.dataset.Source`, an array, or an
+            object with `len()` and indexing, such as a Grain data source.
+        model: a `Model`.
+        out: the store, a folder that is made.
+        target: as for `camjax.explain`, the same for every example; or `"label"`, each example's own.
+        method: see there; and so are `layer`, `fusion`, `scores`, `smoothing` and `axes`.
+        layer: see there.
+        fusion: see there.
+        scores: see there.
+        smoothing: see there.
+        axes: see there.
+        seed: of methods that draw random numbers; an example's depend on it and on the example's index.
+        heatmaps: whether to keep heatmaps at the input's size, too, in 256 steps.
+        weights: whether to keep the channels' weights.
+        dtype: of the coarse maps: `"float32"`, or `"float16"`, each divided by a power of two.
+        preprocess: how pictures become inputs; by default the model's own.
+        batch: how many examples run at once on all devices of this process.
+        chunk: how many are written at once, a multiple of `batch`; by default about 512.
+        threads: how many threads read and decode; by default as many as there are processors.
+        workers: how many processes read and decode, each with so many threads; 0: this one.
+        strict: whether to stop at the first example that cannot be explained.
+        progress: is called after each chunk.
+
+    Returns:
+        The last `Progress`.
+
+    Raises:
+        ValueError: an argument does not fit, as `camjax.explain`; the store is that of another run.
+        OSError: the store cannot be written. All that was written before is kept.
+        StrictError: with `strict`, at the first example that cannot be explained.
+
+    Example:
+        >>> import camjax, jax.numpy as jnp, tempfile
+        >>> split = camjax.Split(lambda w, x: (x @ w, None), lambda w, A, rest: A.mean((1, 2)))
+        >>> model = camjax.Model(lambda w, x: (x @ w).mean((1, 2)), jnp.eye(3), preprocess=Preprocess((8, 8), None))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     done = run(np.zeros((5, 9, 9, 3), np.uint8), model, f"{folder}/run.zarr", layer=split, batch=4)
+        >>> done.done, done.failed
+        (5, 0)
+    """
+    path = Path(out).absolute()
+    if path.exists():
+        _layout.description(path)  # something else is refused before anything is read
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path.parent)
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype: got {dtype!r}, expected 'float32' or 'float16'.")
+    chunk = max(batch, 512 // batch * batch) if chunk is None else chunk
+    if chunk < 1 or chunk % batch:
+        raise ValueError(f"chunk: got {chunk}, expected a multiple of batch = {batch}.")
+    source = source_of(source)
+    spec = preprocess or model.preprocess or Preprocess()
+    shape = source.input_shape or _input_shape(spec)
+    example = jax.ShapeDtypeStruct(shape, np.dtype(np.float32))
+    classes = {} if model.labels is None else {name: index for index, name in enumerate(model.labels)}
+    if target == "label":
+        _check_labels(source, classes)
+    question = Question(method, layer, target, fusion, scores, smoothing, axes, seed, heatmaps, weights, dtype)
+    program = Program(model, example, question, batch)
+    described = identity(source, model, example, question, program, spec, chunk)
+    arrays = _arrays(program, source, question)
+    if not path.exists():
+        _layout.create(path, arrays, len(source), chunk, described)
+    stored = _layout.description(path)
+    if different := differences(stored, described):
+        raise ValueError(
+            f"{path}: is the store of another run; {'; '.join(different)}. Give another --out, or what this store "
+            "was begun with."
+        )
+    with held(path), Stop() as stop:
+        writer = Writer(path, arrays)
+        waiting = np.flatnonzero(writer.outcomes()[::chunk] == Outcome.WAITING) * chunk
+        starts = [start for first in waiting for start in range(first, min(first + chunk, len(source)), batch)]
+        batches = Batches(source, starts, batch, shape, spec, classes, target == "label")
+        threads = os.cpu_count() or 1 if threads is None else threads
+        refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
+        work = Work(program, writer, arrays, source, chunk, refusal, strict)
+        with feed(batches, threads, workers) as found:
+            return work(found, stop, progress)
+
+
+def _arrays(program: Program, source: Source, question: Question) -> list[_layout.Array]:
+    shapes = program.shapes
+    names = source.names
+    size = 0 if names is None else max(len(name.encode(errors="surrogateescape")) for name in names)
+    return _layout.arrays(
+        shapes["map"][1],
+        shapes["map"][2:],
+        maps=question.dtype,
+        heatmap=shapes["heatmap"][2:] if "heatmap" in shapes else None,
+        channels=shapes["weights"][2] if "weights" in shapes else None,
+        labelled=source.labels is not None or question.target == "label" or source.kind in ("factory", "tar"),
+        name=size,
+    )
+
+
+def _input_shape(spec: Preprocess) -> tuple[int, ...]:
+    channels = len(spec.mean)
+    return (*spec.size, channels) if spec.layout == "NHWC" else (channels, *spec.size)
+
+
+def _check_labels(source: Source, classes: dict[str, int]) -> None:
+    # Where labels are known beforehand, names that the model does not have are told before anything runs.
+    known = set(source.labels or ())
+    unknown = sorted(str(label) for label in known if isinstance(label, str) and label not in classes)
+    if unknown:
+        raise SourceError(
+            f"target: 'label', but {', '.join(map(repr, unknown[:3]))}{' ...' if len(unknown) > 3 else ''} "
+            f"{'is' if len(unknown) == 1 else 'are'} no class of the model; rename these labels, or give class numbers."
+        )
+    if source.labels is None and source.kind in ("folder", "list", "arrays"):
+        raise SourceError("target: 'label', but the source has no labels; give a class, or top:1.")

@@ -1,0 +1,48 @@
+"""What sources of many pictures in few files have in common: bytes at known places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from camjax.dataset._outcome import Outcome
+from camjax.dataset._source import RecordError, Source, shards
+
+
+class Place(NamedTuple):
+    """Where bytes lie: the shard's number, the offset and the length in it."""
+
+    shard: int
+    offset: int
+    size: int
+
+
+class Shards(Source):
+    """Files that are read at known places. A file is opened for each example: threads share no open one."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = [Path(path).absolute() for path in paths]
+        self.fingerprint = shards(self.paths)
+
+    def read(self, place: Place) -> bytes:
+        """The bytes there.
+
+        Raises:
+            RecordError: the file is gone, cannot be read or has become shorter.
+        """
+        try:
+            with self.paths[place.shard].open("rb", buffering=0) as file:
+                data = os.pread(file.fileno(), place.size, place.offset)
+        except FileNotFoundError as error:
+            raise RecordError(
+                Outcome.MISSING, f"{self.paths[place.shard].name}: no such file; it was there."
+            ) from error
+        except OSError as error:
+            raise RecordError(
+                Outcome.UNREADABLE, f"{self.paths[place.shard].name}: cannot be read ({error.strerror})."
+            ) from error
+        if len(data) < place.size:
+            raise RecordError(Outcome.DAMAGED, f"{self.paths[place.shard].name} ends in the middle of this record.")
+        return data

@@ -1,0 +1,74 @@
+"""Chunks into a store: the data first, then the outcomes, each file whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from camjax.dataset._layout import COMMIT, Array
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+
+class Writer:
+    """A store, open for writing.
+
+    TensorStore writes each chunk to a file of another name, has the disk keep it, and renames it. So a process that
+    is killed leaves no half of a chunk, and the same bytes are written however often it was killed.
+    """
+
+    def __init__(self, path: Path, arrays: list[Array]) -> None:
+        import tensorstore
+
+        self.path = path
+        # One by one, so that opening them needs no more threads than writing them does.
+        self._arrays = {
+            array.name: tensorstore.open(
+                {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / array.name)}}, open=True
+            ).result()
+            for array in arrays
+        }
+
+    def outcomes(self) -> UInt8[np.ndarray, " N"]:
+        """What has been written, by all processes."""
+        return np.asarray(self._arrays[COMMIT].read().result())
+
+    def commit(self, start: int, values: dict[str, Any]) -> None:
+        """Write the chunk that begins at example `start`; when this returns, it is kept.
+
+        Raises:
+            OSError: it cannot be written: a full disk, a read-only one.
+        """
+        stop = start + len(values[COMMIT])
+        try:
+            data = {name: value for name, value in values.items() if name != COMMIT}
+            futures = [self._arrays[name][start:stop].write(value) for name, value in data.items()]
+            for future in futures:
+                future.result()
+            self._arrays[COMMIT][start:stop].write(values[COMMIT]).result()
+        except ValueError as error:  # TensorStore's own, for whatever the system said
+            code = re.search(r"os_error_code='(\d+)'", str(error))
+            if code is None:
+                raise
+            number = int(code.group(1))
+            raise OSError(number, os.strerror(number), str(self.path)) from error
+
+
+def check_writable(folder: Path) -> None:
+    """That a folder can be written to, which permissions alone do not tell.
+
+    Raises:
+        OSError: it cannot.
+    """
+    probe = folder / f".camjax-probe-{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except FileNotFoundError as error:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder)) from error
