@@ -129,7 +129,7 @@ def run(
             "was begun with."
         )
     with held(path), Stop() as stop:
-        writer = Writer(path, arrays)
+        writer = Writer(path, arrays, chunk)
         waiting = np.flatnonzero(writer.outcomes()[::chunk] == Outcome.WAITING) * chunk
         starts = [start for first in waiting for start in range(first, min(first + chunk, len(source)), batch)]
         batches = Batches(source, starts, batch, shape, spec, classes, target == "label")

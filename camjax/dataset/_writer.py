@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,10 @@ class Writer:
     is killed leaves no half of a chunk, and the same bytes are written however often it was killed.
     """
 
-    def __init__(self, path: Path, arrays: list[Array]) -> None:
+    def __init__(self, path: Path, arrays: list[Array], chunk: int) -> None:
         import tensorstore
 
-        self.path = path
+        self.path, self._chunk = path, chunk
         # One by one, so that opening them needs no more threads than writing them does.
         self._arrays = {
             array.name: tensorstore.open(
@@ -34,6 +35,14 @@ class Writer:
             ).result()
             for array in arrays
         }
+
+    def _remove(self, number: int) -> None:
+        for name in self._arrays:
+            place = self.path / name / "c" / str(number)
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
 
     def outcomes(self) -> UInt8[np.ndarray, " N"]:
         """What has been written, by all processes."""
@@ -47,6 +56,8 @@ class Writer:
         """
         stop = start + len(values[COMMIT])
         try:
+            if len(values[COMMIT]) < self._chunk:  # TensorStore would merge the last, shorter chunk with what is there
+                self._remove(start // self._chunk)
             data = {name: value for name, value in values.items() if name != COMMIT}
             futures = [self._arrays[name][start:stop].write(value) for name, value in data.items()]
             for future in futures:
