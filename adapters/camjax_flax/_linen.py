@@ -8,6 +8,7 @@ from typing import Any
 
 import flax.errors
 from flax import linen as nn
+from flax.core.scope import union_filters
 
 from camjax import Model, Preprocess
 from camjax.adapting import Apply, Calls, Inputs, is_forward, scope_name
@@ -69,7 +70,8 @@ def from_linen(
 
     Raises:
         TypeError: `module` is no Linen module, or the method's arguments do not fit.
-        ValueError: when called, if the module draws random numbers, updates statistics or misses variables.
+        ValueError: when called, if the module draws random numbers, updates statistics, misses variables
+            or carries read-only ones through a scan.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -94,8 +96,11 @@ def from_linen(
     if not callable(function):
         raise TypeError(f"from_linen: method={method!r} is no method of {type(module).__name__}; give one's name.")
     name = f"{type(module).__name__}.{entry}" if entry else "method"
-    inputs = Inputs(function, apply_kwargs, options=_OPTIONS, adapter="from_linen", name=name)
-    returns_state = apply_kwargs.get("mutable", False) is not False or apply_kwargs.get("capture_intermediates")
+    mutable = apply_kwargs.get("mutable", False)
+    # A scan that carries every collection carries the names, too, and what is carried must be mutable.
+    settings = apply_kwargs | ({} if mutable is False else {"mutable": union_filters(mutable, _NAMES)})
+    inputs = Inputs(function, settings, options=_OPTIONS, adapter="from_linen", name=name)
+    returns_state = mutable is not False or apply_kwargs.get("capture_intermediates")
 
     def run(variables: Mapping[str, Any], x: Any) -> Any:
         calls = Calls()
@@ -112,7 +117,7 @@ def from_linen(
             try:
                 trees = [tree for tree in variables.values() if isinstance(tree, Mapping)]
                 out = module.apply({**variables, _NAMES: _names(trees)}, *args, method=function, **kwargs)
-            except (flax.errors.FlaxError, ValueError) as error:
+            except (flax.errors.FlaxError, ValueError, TypeError) as error:
                 remedy = _remedy(error, variables)
                 if remedy is None:
                     raise
@@ -143,6 +148,11 @@ def _names(trees: Sequence[Mapping[str, Any]], path: tuple[str, ...] = ()) -> di
 
 def _remedy(error: Exception, variables: Mapping[str, Any]) -> str | None:
     """What to do about an error of Linen's; None where it is not about how the module was given."""
+    if "carry output must have the same pytree structure" in str(error):
+        return (
+            "A scan's carry changes its structure. Where that is nn.scan(..., variable_carry=...), Linen wants the carried "
+            f"collections mutable: from_linen(..., mutable={tuple(sorted(variables))}); what a call changes is dropped."
+        )
     unset = re.match(r'Parameter "(\w+)" must be passed', str(error))
     if unset:
         return f"The module needs {unset[1]!r}; pass it on: from_linen(module, variables, {unset[1]}=True)."

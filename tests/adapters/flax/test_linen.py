@@ -207,6 +207,43 @@ def test_collections_are_read_only_and_only_outputs_come_back(kwargs):
     jax.tree.map(np.testing.assert_array_equal, variables, before)
 
 
+class Carried(nn.Module):
+    """Layers that share their variables, all of which a scan carries; how often they ran is added."""
+
+    carry: Any
+
+    @nn.compact
+    def __call__(self, x):
+        moves = {"variable_carry": self.carry} if self.carry else {"variable_broadcast": True}
+        scan = nn.scan(CountedLayer, split_rngs={"params": False}, length=2, **moves)
+        return scan(name="layers")(x, None)[0].mean((1, 2))
+
+
+class CountedLayer(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+        calls = self.variable("counters", "calls", lambda: jnp.zeros(()))
+        if not self.is_initializing() and self.is_mutable_collection("counters"):
+            calls.value += 1
+        return nn.relu(nn.Conv(3, (3, 3))(x)) + calls.value, None
+
+
+@pytest.mark.parametrize("mutable", [True, ("params", "counters")])
+@pytest.mark.parametrize("carry", [True, ("params", "counters")])
+def test_a_scan_that_carries_collections(carry, mutable):
+    variables = initialised(Carried(()), X)
+    module = Carried(carry)
+    model = from_linen(module, variables, mutable=mutable)
+    np.testing.assert_array_equal(model(X), module.apply(variables, X, mutable=mutable)[0])
+    assert {"@layers", "@layers.Conv_0"} == {name.split("#")[0] for name in scopes(model, X)}
+
+
+def test_a_scan_that_carries_read_only_collections_is_refused_in_words():
+    model = from_linen(Carried(True), initialised(Carried(()), X))
+    with pytest.raises(ValueError, match=r"carried collections mutable: .*mutable=\('counters', 'params'\)"):
+        model(X)
+
+
 class TwoInputs(nn.Module):
     @nn.compact
     def __call__(self, image, question, scale: float = 1.0):
