@@ -42,6 +42,11 @@ Layout = Annotated[str | None, _input("--layout", "NHWC|NCHW", "Order of the axe
 Interpolation = Annotated[str | None, _input("--interpolation", "NAME", "bilinear, bicubic, ...")]
 PICTURES = "Pictures, and folders of them; without any, a picture that comes with camjax."
 LAYER = "See camjax layers; several times for several layers, or 'stages'. Default: found."
+SOURCE = (
+    "A folder of pictures, a list (.csv, .jsonl), arrays (.npy, .npz), shards (.tar, .tfrecord, .array_record; also a "
+    "quoted pattern, or a folder of them), or python:MODULE:FUNCTION, which returns a data source."
+)
+OF_ALL = "A class (several times for several), the K best, or each example's own label. Default: the predicted class."
 TARGET = "A class's number or name (several times for several classes), or the K best. Default: top:2."
 
 
@@ -98,6 +103,84 @@ def explain(
         question = Question(model, weights, layer or [], fusion, method, seed, target or ["top:2"], scores, overrides)
         status = run(pictures or [], question, Output(out, save_arrays, batch, colormap, alpha))
     raise typer.Exit(status)
+
+
+@app.command()
+def run(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=SOURCE)],
+    out: Annotated[Path, _option("--out", "-o", metavar="RUN.zarr", help="The store; one that is there is continued.")],
+    model: Spec = "testbed",
+    weights: Weights = None,
+    layer: Annotated[list[str] | None, _option("--layer", "-l", help=LAYER)] = None,
+    fusion: Annotated[str | None, _option("--fusion", help="Of several layers; see camjax explain.")] = None,
+    method: Annotated[str, _option("--method", help="One of those that camjax methods lists.")] = "gradcam",
+    seed: Annotated[int, _option("--seed", help="Of methods that draw random numbers.")] = 0,
+    target: Annotated[list[str] | None, _option("--target", "-t", metavar="CLASS|top:K|label", help=OF_ALL)] = None,
+    scores: Annotated[str, _option("--scores", help="logits (before a softmax) or outputs.")] = "logits",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="How many examples run at once.")] = 32,
+    chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="How many are written at once.")] = None,
+    maps: Annotated[str, _option("--maps", help="coarse, or full: also heatmaps of the input's size.")] = "coarse",
+    dtype: Annotated[str, _option("--dtype", help="Of the coarse maps: float32 or float16.")] = "float32",
+    save_weights: Annotated[bool, _option("--save-weights", help="Also keep the channels' weights.")] = False,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of each reading process.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that read; 0: this one does.")] = 0,
+    strict: Annotated[bool, _option("--strict", help="Stop at the first that cannot be explained.")] = False,
+    json: Annotated[bool, _option("--json", help="Print the progress as lines of JSON.")] = False,
+    size: Size = None,
+    resize: Resize = None,
+    mean: Mean = None,
+    std: Std = None,
+    scale: Scale = None,
+    layout: Layout = None,
+    interpolation: Interpolation = None,
+) -> None:
+    """Explain a whole data set into a Zarr store. Killed at any moment, the same command continues.
+
+    Exit status: as above, and 3 where it was stopped before the end, or the store cannot be written.
+    """
+    with one_message():
+        from camjax.cli._prepare import Overrides
+        from camjax.cli._question import Question
+        from camjax.cli._run import Work
+        from camjax.cli._run import run as run_all
+
+        overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
+        question = Question(model, weights, layer or [], fusion, method, seed, target or [], scores, overrides)
+        work = Work(out, batch, chunk, maps, save_weights, dtype, threads, workers, strict, json)
+        status = run_all(source, question, work)
+    raise typer.Exit(status)
+
+
+@app.command()
+def status(
+    store: Annotated[Path, typer.Argument(metavar="RUN.zarr", help="What camjax run writes.")],
+    json: Annotated[bool, _option("--json", help="As JSON.")] = False,
+) -> None:
+    """Tell how far a run is, and what failed; at any time, also while it runs."""
+    with one_message():
+        from camjax.cli._progress import status as tell
+        from camjax.cli._run import need
+
+        need()
+        code = tell(store, json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def show(
+    store: Annotated[Path, typer.Argument(metavar="RUN.zarr", help="What camjax run writes.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Examples, as camjax status calls them.")],
+    out: Annotated[Path, _option("--out", "-o", metavar="DIR", help="For the panels.")] = Path("camjax-out"),
+    source: Annotated[str | None, _option("--source", help="Where the pictures are now, if they were moved.")] = None,
+) -> None:
+    """Draw panels of examples of a run."""
+    with one_message():
+        from camjax.cli._run import need
+        from camjax.cli._show import show as draw
+
+        need()
+        code = draw(store, names, out, source)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-OK, SOME_FAILED, USAGE = 0, 1, 2
+OK, SOME_FAILED, USAGE, UNFINISHED = 0, 1, 2, 3  # unfinished: the same command continues
 
 
 class UsageError(Exception):

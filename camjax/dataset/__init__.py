@@ -17,6 +17,9 @@ The group's attribute `camjax` describes the run, with the format's number. Arra
 examples; a chunk's `outcome` is written when all its other arrays are on the disk.
 """
 
+from camjax.dataset._open import Failure as Failure
+from camjax.dataset._open import Store as Store
+from camjax.dataset._open import open as open
 from camjax.dataset._outcome import Outcome as Outcome
 from camjax.dataset._run import run as run
 from camjax.dataset._source import Record as Record
@@ -24,5 +27,8 @@ from camjax.dataset._source import RecordError as RecordError
 from camjax.dataset._source import Source as Source
 from camjax.dataset._source import SourceError as SourceError
 from camjax.dataset._sources import source_of as source_of
+from camjax.dataset._statistics import ClassStatistics as ClassStatistics
+from camjax.dataset._statistics import statistics as statistics
 from camjax.dataset._work import Progress as Progress
 from camjax.dataset._work import StrictError as StrictError
+from camjax.dataset._writer import WriteError as WriteError

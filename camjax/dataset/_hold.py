@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,11 @@ def held(store: Path) -> Iterator[None]:
         ValueError: another process has it.
     """
     with _opened(store) as file:
-        if file is not None and not _lock(file):
+        for _ in range(3):  # `running` has it, for a moment
+            if file is None or _lock(file):
+                break
+            time.sleep(0.1)
+        else:
             raise ValueError(f"{store}: another process is writing this store; wait for it, or stop it.")
         yield
 

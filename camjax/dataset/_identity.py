@@ -21,9 +21,19 @@ _WORDS = {
 
 
 def identity(
-    source: Source, model: Any, example: Any, question: Question, program: Program, preprocess: Any, chunk: int
+    source: Source,
+    model: Any,
+    example: Any,
+    question: Question,
+    program: Program,
+    preprocess: Any,
+    chunk: int,
+    about: dict[str, Any],
 ) -> dict[str, Any]:
-    """What a store's attributes say of its run. The same command gives the same."""
+    """What a store's attributes say of its run. The same command gives the same.
+
+    `about` holds what else is told of it, and is not compared when it is continued.
+    """
     import jax
 
     asked = {
@@ -43,6 +53,7 @@ def identity(
         "about": {
             "labels": None if model.labels is None else list(model.labels),
             "platform": program.devices[0].platform,
+            **about,
         },
     }
 

@@ -17,6 +17,7 @@ import camjax
 from camjax._example import class_scores, wide
 from camjax._layers import splits
 from camjax._target import logits
+from camjax.dataset._target import is_label, target_of
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
@@ -101,7 +102,8 @@ class Program:
             self.classes: int | None = class_scores(first, first.bound(model.params), one).shape[0]
         except ValueError:  # the model has no class scores; then it predicts no class
             self.classes = None
-        run = functools.partial(_answers, explain, first if self.classes else None, question)
+        target = target_of(question.target, model.labels, self.classes)
+        run = functools.partial(_answers, explain, first if self.classes else None, question, target)
         mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,))
         whole, rows = PartitionSpec(), PartitionSpec(AXIS)
         sharded = jax.shard_map(run, mesh=mesh, in_specs=(whole, rows, rows, rows), out_specs=rows, check_vma=False)
@@ -124,10 +126,11 @@ class Program:
         return self.compiled(self._model, *jax.device_put((x, labels, ids), self._rows))
 
 
-def _answers(explain: Any, cut: Any, question: Question, model: Any, x: Any, labels: Any, ids: Any) -> Answers:
+def _answers(
+    explain: Any, cut: Any, question: Question, target: Any, model: Any, x: Any, labels: Any, ids: Any
+) -> Answers:
     # The rows of one device.
-    target = labels if question.target == "label" else question.target
-    found = explain(model, x, target, ids=ids, key=jax.random.key(question.seed))
+    found = explain(model, x, labels if is_label(target) else target, ids=ids, key=jax.random.key(question.seed))
     heatmap = weights = None
     if question.heatmaps:
         heatmap = jnp.round(255 * found.heatmap).astype(jnp.uint8)

@@ -19,6 +19,7 @@ from camjax.dataset._outcome import Outcome
 from camjax.dataset._program import Program, Question
 from camjax.dataset._source import Source, SourceError
 from camjax.dataset._sources import source_of
+from camjax.dataset._target import is_label
 from camjax.dataset._work import Progress, Work
 from camjax.dataset._writer import Writer, check_writable
 from camjax.methods import GradCAM, Method
@@ -50,6 +51,7 @@ def run(
     workers: int = 0,
     strict: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> Progress:
     """Explains every example of a source, and keeps the maps in a Zarr store, which `camjax.dataset.open` reads.
 
@@ -80,13 +82,14 @@ def run(
         workers: how many processes read and decode, each with so many threads; 0: this one.
         strict: whether to stop at the first example that cannot be explained.
         progress: is called after each chunk.
+        about: what else the store shall say of the run: names and texts, which are not compared.
 
     Returns:
         The last `Progress`.
 
     Raises:
         ValueError: an argument does not fit, as `camjax.explain`; the store is that of another run.
-        OSError: the store cannot be written. All that was written before is kept.
+        WriteError: an OSError, the store cannot be written. All that was written before is kept.
         StrictError: with `strict`, at the first example that cannot be explained.
 
     Example:
@@ -102,23 +105,24 @@ def run(
     if path.exists():
         _layout.description(path)  # something else is refused before anything is read
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        check_writable(path.parent)
+        check_writable(path)
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype: got {dtype!r}, expected 'float32' or 'float16'.")
     chunk = max(batch, 512 // batch * batch) if chunk is None else chunk
     if chunk < 1 or chunk % batch:
         raise ValueError(f"chunk: got {chunk}, expected a multiple of batch = {batch}.")
+    about = {"source": os.path.abspath(source) if isinstance(source, str | Path) else None, **(about or {})}
     source = source_of(source)
     spec = preprocess or model.preprocess or Preprocess()
     shape = source.input_shape or _input_shape(spec)
     example = jax.ShapeDtypeStruct(shape, np.dtype(np.float32))
     classes = {} if model.labels is None else {name: index for index, name in enumerate(model.labels)}
-    if target == "label":
+    own = is_label(target)
+    if own:
         _check_labels(source, classes)
     question = Question(method, layer, target, fusion, scores, smoothing, axes, seed, heatmaps, weights, dtype)
     program = Program(model, example, question, batch)
-    described = identity(source, model, example, question, program, spec, chunk)
+    described = identity(source, model, example, question, program, spec, chunk, about)
     arrays = _arrays(program, source, question)
     if not path.exists():
         _layout.create(path, arrays, len(source), chunk, described)
@@ -132,7 +136,7 @@ def run(
         writer = Writer(path, arrays, chunk)
         waiting = np.flatnonzero(writer.outcomes()[::chunk] == Outcome.WAITING) * chunk
         starts = [start for first in waiting for start in range(first, min(first + chunk, len(source)), batch)]
-        batches = Batches(source, starts, batch, shape, spec, classes, target == "label")
+        batches = Batches(source, starts, batch, shape, spec, classes, own)
         threads = os.cpu_count() or 1 if threads is None else threads
         refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
         work = Work(program, writer, arrays, source, chunk, refusal, strict)
@@ -150,7 +154,7 @@ def _arrays(program: Program, source: Source, question: Question) -> list[_layou
         maps=question.dtype,
         heatmap=shapes["heatmap"][2:] if "heatmap" in shapes else None,
         channels=shapes["weights"][2] if "weights" in shapes else None,
-        labelled=source.labels is not None or question.target == "label" or source.kind in ("factory", "tar"),
+        labelled=source.labels is not None or is_label(question.target) or source.kind in ("factory", "tar"),
         name=size,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -15,6 +14,10 @@ from camjax.dataset._layout import COMMIT, Array
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
+
+
+class WriteError(OSError):
+    """A store cannot be written, or no longer: a full disk, a read-only one. What was committed is kept."""
 
 
 class Writer:
@@ -52,7 +55,7 @@ class Writer:
         """Write the chunk that begins at example `start`; when this returns, it is kept.
 
         Raises:
-            OSError: it cannot be written: a full disk, a read-only one.
+            WriteError: it cannot be written.
         """
         stop = start + len(values[COMMIT])
         try:
@@ -68,18 +71,19 @@ class Writer:
             if code is None:
                 raise
             number = int(code.group(1))
-            raise OSError(number, os.strerror(number), str(self.path)) from error
+            raise WriteError(number, os.strerror(number), str(self.path)) from error
 
 
-def check_writable(folder: Path) -> None:
-    """That a folder can be written to, which permissions alone do not tell.
+def check_writable(path: Path) -> None:
+    """That a store can be made there, which permissions alone do not tell.
 
     Raises:
-        OSError: it cannot.
+        WriteError: it cannot.
     """
-    probe = folder / f".camjax-probe-{os.getpid()}"
+    probe = path.with_name(f".{path.name}.probe")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-    except FileNotFoundError as error:
-        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder)) from error
+    except OSError as error:
+        raise WriteError(error.errno, error.strerror, str(path)) from error
