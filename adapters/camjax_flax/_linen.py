@@ -150,8 +150,8 @@ def _remedy(error: Exception, variables: Mapping[str, Any]) -> str | None:
     """What to do about an error of Linen's; None where it is not about how the module was given."""
     if "carry output must have the same pytree structure" in str(error):
         return (
-            "A scan's carry changes its structure. Where that is nn.scan(..., variable_carry=...), Linen wants the carried "
-            f"collections mutable: from_linen(..., mutable={tuple(sorted(variables))}); what a call changes is dropped."
+            "A scan's carry changes its structure. Where that is nn.scan(..., variable_carry=...), Linen wants what is "
+            f"carried mutable: from_linen(..., mutable={tuple(sorted(variables))}); what a call changes is dropped."
         )
     unset = re.match(r'Parameter "(\w+)" must be passed', str(error))
     if unset:

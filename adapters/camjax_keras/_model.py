@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 from camjax import Model, Preprocess
-from camjax.adapting import Apply
+from camjax.adapting import Apply, mark_silent
 
 if TYPE_CHECKING:
     import keras
@@ -26,8 +28,9 @@ def from_keras(
 
     `apply(params, x)` is `model.stateless_call(trainable, non_trainable, x, training=False, **call_kwargs)` without the
     updated variables. Layers are addressed by the names that Keras gave them (`conv5_block3_out`), layers of an inner
-    model by both names (`backbone.conv5_block3_out`); a shared layer's calls are `name#0`, `name#1`. A layer that
-    computes nothing in inference, such as Dropout, leaves no trace and is not listed.
+    model by both names (`backbone.conv5_block3_out`); a shared layer's calls are `name#0`, `name#1`. A layer of a
+    functional or sequential model that computes nothing in inference, such as Dropout, is listed and says so; what a
+    subclassed model has called is known to its own code alone, so there such a layer is not listed.
 
     Args:
         model: the model, built. Its variables as they are now are the model's leaves.
@@ -56,9 +59,13 @@ def from_keras(
             "load its weights before it is wrapped."
         )
 
+    called = tuple(_called(keras, model))
+
     def run(params: dict[str, list[Any]], x: Any) -> Any:
         variables = params["trainable"], params["non_trainable"]
-        return model.stateless_call(*variables, x, training=False, **call_kwargs)[0]
+        out = model.stateless_call(*variables, x, training=False, **call_kwargs)[0]
+        mark_silent(called, jax.tree.leaves(out)[0])
+        return out
 
     return Model(
         Apply(run, model, *sorted(call_kwargs.items(), key=lambda item: item[0])),
@@ -98,6 +105,17 @@ def load(path: str | Path, **options: Any) -> Model:
     except (ValueError, OSError, TypeError) as error:
         raise ValueError(f"camjax_keras.load: {path} cannot be read as a Keras model: {error}") from error
     return from_keras(model, **options)
+
+
+def _called(keras: Any, model: Any, outer: str = "") -> Iterator[str]:
+    """The names of all layers that a call of a functional or sequential model is sure to call."""
+    own = type(model).call.__module__.partition(".")[0] != "keras"  # a subclass may leave layers out
+    if own or not isinstance(model, keras.Function | keras.Sequential):
+        return
+    for layer in model.layers:
+        if not isinstance(layer, keras.layers.InputLayer):
+            yield f"{outer}{layer.name}"
+            yield from _called(keras, layer, f"{outer}{layer.name}.")
 
 
 def _keras() -> Any:

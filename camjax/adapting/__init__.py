@@ -9,4 +9,5 @@ from camjax.adapting._apply import Apply as Apply
 from camjax.adapting._apply import Inputs as Inputs
 from camjax.adapting._scopes import Calls as Calls
 from camjax.adapting._scopes import is_forward as is_forward
+from camjax.adapting._scopes import mark_silent as mark_silent
 from camjax.adapting._scopes import scope_name as scope_name

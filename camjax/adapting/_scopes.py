@@ -48,6 +48,17 @@ class Calls:
             return out
 
 
+def mark_silent(paths: Iterable[str], out: jax.Array) -> None:
+    """Names modules that ran in scopes which their framework opened, so that those without an equation are listed.
+
+    An identity equation of `out`, which nobody reads, is put into the scope of each of `paths`; beside equations of
+    the module's own it says nothing.
+    """
+    for path in paths:
+        with jax.named_scope(path):
+            checkpoint_name(out, IDENTITY)
+
+
 def is_forward(method: str) -> bool:
     """Whether a method of this name can be a layer: `__call__`, and what a class makes public."""
     return method == "__call__" or (method.isidentifier() and method != "setup" and not method.startswith("_"))

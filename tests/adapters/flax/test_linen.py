@@ -240,7 +240,7 @@ def test_a_scan_that_carries_collections(carry, mutable):
 
 def test_a_scan_that_carries_read_only_collections_is_refused_in_words():
     model = from_linen(Carried(True), initialised(Carried(()), X))
-    with pytest.raises(ValueError, match=r"carried collections mutable: .*mutable=\('counters', 'params'\)"):
+    with pytest.raises(ValueError, match=r"what is carried mutable: .*mutable=\('counters', 'params'\)"):
         model(X)
 
 

@@ -15,7 +15,12 @@ layers = keras.layers
 
 def trunk():
     return keras.Sequential(
-        [layers.Conv2D(6, 3, name="inner_conv"), layers.Dropout(0.5), layers.ReLU(name="inner_relu")], name="trunk"
+        [
+            layers.Conv2D(6, 3, name="inner_conv"),
+            layers.Dropout(0.5, name="inner_dropout"),
+            layers.ReLU(name="inner_relu"),
+        ],
+        name="trunk",
     )
 
 
@@ -87,6 +92,27 @@ def test_outputs_layers_and_maps(make):
 def test_names_are_kerass_own():
     names = {name for layer in camjax.layers(from_keras(functional()), X) for name in (layer.name, *layer.aliases)}
     assert {"shared#0", "shared#1", "norm", "trunk", "trunk.inner_conv", "trunk.inner_relu", "classes"} <= names
+
+
+class Skipping(keras.Sequential):
+    """Sequential in name: its own call leaves the first layer out."""
+
+    def call(self, x, training=False):
+        return self.layers[1](x)
+
+
+@pytest.mark.parametrize(
+    ("build", "silent"),
+    [
+        (functional, ["trunk.inner_dropout"]),
+        (sequential, ["trunk.inner_dropout"]),
+        (lambda: Skipping([keras.Input((16, 16, 3)), layers.Dropout(0.5), layers.Conv2D(3, 3)]), []),
+    ],
+)
+def test_a_layer_that_computes_nothing_says_so_where_it_is_sure_to_be_called(build, silent):
+    found = camjax.layers(from_keras(build()), X)
+    assert [layer.name for layer in found if "computes nothing" in layer.note] == silent
+    assert [layer.name for layer in found if not layer.shape] == silent
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
