@@ -123,6 +123,11 @@ def run(
     dtype: Annotated[str, _option("--dtype", help="Of the coarse maps: float32 or float16.")] = "float32",
     save_weights: Annotated[bool, _option("--save-weights", help="Also keep the channels' weights.")] = False,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of each reading process.")] = None,
+    coordinator: Annotated[
+        str | None, _option("--coordinator", metavar="HOST:PORT|auto", help="Several processes; auto: TPU pod, Slurm.")
+    ] = None,
+    processes: Annotated[int | None, typer.Option("--processes", min=1, help="How many there are.")] = None,
+    process: Annotated[int | None, typer.Option("--process", min=0, help="Which this one is.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that read; 0: this one does.")] = 0,
     strict: Annotated[bool, _option("--strict", help="Stop at the first that cannot be explained.")] = False,
     json: Annotated[bool, _option("--json", help="Print the progress as lines of JSON.")] = False,
@@ -141,13 +146,14 @@ def run(
     with one_message():
         from camjax.cli._prepare import Overrides
         from camjax.cli._question import Question
-        from camjax.cli._run import Work
+        from camjax.cli._run import Together, Work
         from camjax.cli._run import run as run_all
 
         overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
         question = Question(model, weights, layer or [], fusion, method, seed, target or [], scores, overrides)
         work = Work(out, batch, chunk, maps, save_weights, dtype, threads, workers, strict, json)
-        status = run_all(source, question, work)
+        together = Together(coordinator, processes, process)
+        status = run_all(source, question, work, together)
     raise typer.Exit(status)
 
 

@@ -29,7 +29,38 @@ class Work:
     json: bool
 
 
-def run(source: str, question: Question, work: Work) -> int:
+@dataclasses.dataclass(frozen=True)
+class Together:
+    """How this process meets the others of its run."""
+
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+
+    def join(self) -> None:
+        """Meets them, if there are any.
+
+        Raises:
+            UsageError: they did not come, or the options do not go together.
+        """
+        from camjax import dataset
+
+        if self.coordinator is None:
+            if self.processes is not None or self.process is not None:
+                raise UsageError("--processes, --process: they also need --coordinator, process 0's HOST:PORT.")
+            return
+        auto = self.coordinator == "auto"
+        if not auto and (self.processes is None or self.process is None or self.process >= self.processes):
+            raise UsageError(
+                f"--coordinator: needs --processes N and --process 0 to N-1, got {self.processes} and {self.process}."
+            )
+        try:
+            dataset.join(None if auto else self.coordinator, self.processes, self.process)
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(f"--coordinator: the processes did not meet: {error}") from error
+
+
+def run(source: str, question: Question, work: Work, together: Together) -> int:
     """Explain a data set; returns the exit status.
 
     Raises:
@@ -43,6 +74,7 @@ def run(source: str, question: Question, work: Work) -> int:
     from camjax.cli._methods import method_name
     from camjax.methods import METHODS
 
+    together.join()
     opened = dataset.source_of(source)  # before the model is made, which may take long
     method = METHODS[method_name(question.method, "--method")]()
     model = _models.build(question.spec, question.weights, size=_prepare.size(question.prepare))

@@ -21,6 +21,8 @@ from camjax.dataset._open import Failure as Failure
 from camjax.dataset._open import Store as Store
 from camjax.dataset._open import open as open
 from camjax.dataset._outcome import Outcome as Outcome
+from camjax.dataset._processes import Share as Share
+from camjax.dataset._processes import join as join
 from camjax.dataset._run import run as run
 from camjax.dataset._source import Record as Record
 from camjax.dataset._source import RecordError as RecordError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from camjax.dataset._feed import Batches, feed
 from camjax.dataset._hold import Stop, held
 from camjax.dataset._identity import differences, identity
 from camjax.dataset._outcome import Outcome
+from camjax.dataset._processes import Share, await_store
 from camjax.dataset._program import Program, Question
 from camjax.dataset._source import Source, SourceError
 from camjax.dataset._sources import source_of
@@ -59,6 +61,9 @@ def run(
     is computed again, and the store comes out with the same bytes. An example that cannot be explained is a row with
     the reason. On SIGTERM the chunk is finished.
 
+    Several processes that have met by `join` do it together, each its own chunks, on its own devices; the results do
+    not depend on how many they are.
+
     Args:
         source: a path or a pattern (a folder, a list, arrays, shards), a `camjax.dataset.Source`, an array, or an
             object with `len()` and indexing, such as a Grain data source.
@@ -85,7 +90,7 @@ def run(
         about: what else the store shall say of the run: names and texts, which are not compared.
 
     Returns:
-        The last `Progress`.
+        The last `Progress`, of this process's own share.
 
     Raises:
         ValueError: an argument does not fit, as `camjax.explain`; the store is that of another run.
@@ -124,7 +129,10 @@ def run(
     program = Program(model, example, question, batch)
     described = identity(source, model, example, question, program, spec, chunk, about)
     arrays = _arrays(program, source, question)
-    if not path.exists():
+    share = Share.own()
+    if share.process:
+        await_store(path)
+    elif not path.exists():
         _layout.create(path, arrays, len(source), chunk, described)
     stored = _layout.description(path)
     if different := differences(stored, described):
@@ -132,14 +140,17 @@ def run(
             f"{path}: is the store of another run; {'; '.join(different)}. Give another --out, or what this store "
             "was begun with."
         )
-    with held(path), Stop() as stop:
+    with held(path) if share.process == 0 else contextlib.nullcontext(), Stop() as stop:
         writer = Writer(path, arrays, chunk)
-        waiting = np.flatnonzero(writer.outcomes()[::chunk] == Outcome.WAITING) * chunk
+        outcomes = writer.outcomes()
+        numbers = [number for number in range(-(-len(source) // chunk)) if share.has(number)]
+        mine = np.concatenate([outcomes[:0], *(outcomes[n * chunk : (n + 1) * chunk] for n in numbers)])
+        waiting = [n * chunk for n in numbers if outcomes[n * chunk] == Outcome.WAITING]
         starts = [start for first in waiting for start in range(first, min(first + chunk, len(source)), batch)]
         batches = Batches(source, starts, batch, shape, spec, classes, own)
         threads = os.cpu_count() or 1 if threads is None else threads
         refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
-        work = Work(program, writer, arrays, source, chunk, refusal, strict)
+        work = Work(program, writer, arrays, source, chunk, refusal, strict, mine)
         with feed(batches, threads, workers) as found:
             return work(found, stop, progress)
 

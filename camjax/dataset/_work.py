@@ -57,16 +57,17 @@ class Work:
     chunk: int
     refusal: str
     strict: bool
+    outcomes: np.ndarray  # of this process's share, when it begins
 
     def __call__(self, found: Iterator[Batch], stop: Stop, progress: Callable[[Progress], None] | None) -> Progress:
-        counts = Counter(self.writer.outcomes().tolist())
+        counts = Counter(self.outcomes.tolist())
         began, here = time.monotonic(), 0
         running: deque[Any] = deque()
         chunk: Chunk | None = None
 
         def now() -> Progress:
             outcomes = {Outcome(value): count for value, count in sorted(counts.items()) if count}
-            return Progress(len(self.source), outcomes, here, time.monotonic() - began, stop.asked)
+            return Progress(len(self.outcomes), outcomes, here, time.monotonic() - began, stop.asked)
 
         def finish() -> bool:
             # The oldest batch that is being computed; whether it was the last of its chunk.

@@ -102,6 +102,8 @@ def test_targets(run, workplace):
         (("photos", "-o", "r.zarr", "-t", "3"), "error: target: class 3 does not exist"),
         (("photos", "-o", "r.zarr", "-t", "top:2", "-t", "1"), "error: --target: got top:2, 1; top:K stands by itself"),
         (("photos", "-o", "r.zarr", "--method", "gradcan"), "error: --method: no method is called 'gradcan'"),
+        (("photos", "-o", "r.zarr", "--process", 1), "error: --processes, --process: they also need --coordinator"),
+        (("photos", "-o", "r.zarr", "--coordinator", "h:1", "--process", 1), "needs --processes N and --process 0 to"),
         (("photos", "-o", "photos/a.png"), "photos/a.png: is no store of camjax run; give another place."),
         (("photos", "-o", "/proc/self/r.zarr"), "error: --out: /proc/self/r.zarr cannot be made"),
     ],

@@ -1,17 +1,17 @@
 """Runs that are killed again and again, each a fork of a process that has imported everything and run nothing.
 
-    python -m tests.dataset.killing PICTURES STORE KILLS SEED CHUNK
+    python -m tests.dataset.killing PICTURES STORE KILLS SEED CHUNK PROCESSES
 
-prints, as JSON, after how many examples each run died and which chunks it had committed.
+prints, as JSON, how many runs were killed, and what each run and each of its processes had committed.
 """
 
 import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import grain  # noqa: F401 - what a run imports is imported before the first fork
@@ -23,53 +23,69 @@ from tests.dataset.conftest import network
 BATCH = 4
 
 
-def child(pictures, store, chunk, pipe):
-    """One run; it tells what it has committed."""
+def child(pictures, store, chunk, pipe, port, processes, process):
+    """One process of a run; it tells what it has committed."""
 
     def tell(progress):
         os.write(pipe, f"{progress.done}\n".encode())
 
+    if processes > 1:
+        dataset.join(f"localhost:{port}", processes, process)
     done = dataset.run(pictures, network(), store, batch=BATCH, chunk=chunk, threads=2, progress=tell)
     os._exit(0 if done.done == done.total else 1)
 
 
-def one(pictures, store, chunk, rng, kill):
-    """Forks a run, and kills it: while it starts, or some time after a commit; `(exit status, commits)`."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(read)
-        try:
-            child(pictures, store, chunk, write)
-        finally:
-            os._exit(70)  # an exception: its traceback is on the error stream
-    os.close(write)
-    told = b""
+def free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def one(work, processes, rng, kill):
+    """Forks a run, and kills all of it, while it starts or after a commit; each process's exit status and commits."""
+    port, started = free_port(), []
+    for process in range(processes):
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read)
+            try:
+                child(*work, write, port, processes, process)
+            finally:
+                os._exit(70)  # an exception: its traceback is on the error stream
+        os.close(write)
+        started.append((pid, read))
+    told = [b""] * processes
     if kill == "starting":
         time.sleep(rng.uniform(0, 1.0))
     elif kill == "writing":
-        while not told.endswith(b"\n") and (new := os.read(read, 64)):
-            told += new
+        first = rng.randrange(processes)
+        while not told[first].endswith(b"\n") and (new := os.read(started[first][1], 64)):
+            told[first] += new
+    for number in rng.sample(range(processes), processes) if kill else ():
         time.sleep(rng.uniform(0, 0.03))
-    if kill:
-        os.kill(pid, signal.SIGKILL)
-    while new := os.read(read, 4096):
-        told += new
-    os.close(read)
-    return os.waitpid(pid, 0)[1], [int(line) for line in told.split()]
+        os.kill(started[number][0], signal.SIGKILL)
+    for number, (_, read) in enumerate(started):
+        while new := os.read(read, 4096):
+            told[number] += new
+        os.close(read)
+    return [
+        (os.waitpid(pid, 0)[1], [int(line) for line in text.split()])
+        for (pid, _), text in zip(started, told, strict=True)
+    ]
 
 
 def main():
-    pictures, store, kills, seed, chunk = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
-    rng, commits, killed = random.Random(seed), [], 0
+    pictures, store, kills, seed, chunk, processes = Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:])
+    rng, runs = random.Random(seed), []
     for number in range(kills):
-        status, told = one(pictures, store, chunk, rng, "starting" if number % 4 == 0 else "writing")
-        killed += os.WIFSIGNALED(status)
-        commits.append(told)
-    status, told = one(pictures, store, chunk, rng, None)
-    print(json.dumps({"killed": killed, "status": status, "commits": [*commits, told]}))
+        kill = "starting" if number % 4 == 0 else "writing"
+        runs.append(one((pictures, store, chunk), processes, rng, kill))
+    last = one((pictures, store, chunk), processes, rng, None)
+    killed = sum(os.WIFSIGNALED(status) for run in runs for status, _ in run)
+    commits = [[told for _, told in run] for run in [*runs, last]]
+    print(json.dumps({"killed": killed, "statuses": [status for status, _ in last], "commits": commits}))
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("error")
     main()

@@ -13,19 +13,19 @@ from tests.dataset.conftest import content, folder_of
 from tests.dataset.killing import BATCH
 
 
-def killed(spawn, tmp_path, model, count, kills, chunk):
+def killed(spawn, tmp_path, model, count, kills, chunk, processes=1):
     """A run of `count` pictures that is killed so often; checks all that must hold."""
     photos = folder_of(tmp_path / "photos", count)
     store = tmp_path / "killed" / "run.zarr"
     code = "from tests.dataset.killing import main; main()"
-    code, out, err = spawn(code, photos, store, kills, 0, chunk, PYTHONWARNINGS="error").end()
+    code, out, err = spawn(code, photos, store, kills, 0, chunk, processes, PYTHONWARNINGS="error").end()
     assert code == 0, err
     found = json.loads(out)
-    assert (found["killed"], found["status"]) == (kills, 0), err
-    told = [done for run in found["commits"] for done in run]
-    assert len(told) == len(set(told))  # no chunk was committed twice
-    assert told == sorted(told)
-    assert len(found["commits"][-1]) < len(told)  # and the last run did not do it all
+    assert (found["killed"], found["statuses"]) == (kills * processes, [0] * processes), err
+    for process in range(processes):
+        told = [done for run in found["commits"] for done in run[process]]
+        assert told == sorted(set(told))  # no chunk was committed twice
+    assert len(found["commits"][-1][0]) < count / chunk / processes  # and the last run did not do it all
     dataset.run(photos, model, tmp_path / "run.zarr", batch=BATCH, chunk=chunk)
     assert content(store) == content(tmp_path / "run.zarr")
     assert [path.name for path in store.parent.iterdir()] == ["run.zarr"]
@@ -36,8 +36,9 @@ def test_ten_kills_lose_nothing_and_change_nothing(spawn, tmp_path, model):
 
 
 @pytest.mark.slow
-def test_fifty_kills_over_two_thousand_pictures(spawn, tmp_path, model):
-    killed(spawn, tmp_path, model, count=2000, kills=50, chunk=28)
+@pytest.mark.parametrize("processes", [1, 2])
+def test_fifty_kills_over_two_thousand_pictures(spawn, tmp_path, model, processes):
+    killed(spawn, tmp_path, model, count=2000, kills=50, chunk=12, processes=processes)
 
 
 RUN = """

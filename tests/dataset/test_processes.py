@@ -1,0 +1,107 @@
+"""Several devices and several processes give the same store as one."""
+
+import json
+import signal
+import socket
+
+import numpy as np
+import pytest
+import zarr
+
+from camjax import dataset
+from camjax.dataset import Outcome
+from tests.dataset.conftest import content, folder_of
+
+COUNT, OPTIONS = 150, {"batch": 8, "chunk": 8}
+
+TOGETHER = """
+import json, sys
+from camjax import dataset
+photos, store, port, processes, process, stop = sys.argv[1:]
+share = dataset.join(f"localhost:{port}", int(processes), int(process))
+from tests.dataset.conftest import network
+def tell(progress):
+    print(json.dumps([progress.done, progress.total]), flush=True)
+    if int(stop) and progress.here >= 16:
+        sys.stdin.read()
+done = dataset.run(photos, network(), store, batch=8, chunk=8, progress=tell)
+print("end", tuple(share) == (int(process), int(processes)), done.done == done.total, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    photos = folder_of(tmp_path_factory.mktemp("photos") / "all", COUNT)
+    (photos / "0077.jpg").write_bytes(b"damaged")
+    return photos
+
+
+@pytest.fixture(scope="module")
+def alone(photos, model, tmp_path_factory):
+    out = tmp_path_factory.mktemp("alone") / "run.zarr"
+    dataset.run(photos, model, out, **OPTIONS)
+    return out
+
+
+def port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+def together(spawn, photos, store, processes, stop=None):
+    at = port()
+    return [spawn(TOGETHER, photos, store, at, processes, p, int(p == stop)) for p in range(processes)]
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_processes_give_the_same_bytes_as_one(spawn, photos, alone, tmp_path, count):
+    for process in together(spawn, photos, tmp_path / "run.zarr", count):
+        code, out, err = process.end()
+        assert code == 0, err
+        *told, end = out.splitlines()
+        assert end == "end True True"
+        assert len(told) in (19 // count, -(-19 // count))  # its share of the chunks
+    assert content(tmp_path / "run.zarr") == content(alone)
+
+
+def test_a_process_that_dies_takes_no_other_with_it(spawn, photos, alone, model, tmp_path):
+    store = tmp_path / "run.zarr"
+    victim, other = together(spawn, photos, store, 2, stop=0)
+    for _ in range(2):
+        victim.popen.stdout.readline()
+    victim.popen.send_signal(signal.SIGKILL)
+    code, out, err = other.end()
+    assert (code, out.splitlines()[-1]) == (0, "end True True"), err
+    waiting = zarr.open_group(store, mode="r")["outcome"][:] == Outcome.WAITING
+    chunks = sorted(set((np.flatnonzero(waiting) // 8).tolist()))
+    assert chunks == list(range(4, 19, 2))  # those of process 0 after its second
+    assert dataset.run(photos, model, store, **OPTIONS).here == waiting.sum()  # one process does the rest
+    assert content(store) == content(alone)
+
+
+DEVICES = """
+import jax, sys
+jax.config.update("jax_num_cpu_devices", 8)
+from camjax import dataset
+from tests.dataset.conftest import network
+assert len(jax.devices()) == 8
+dataset.run(sys.argv[1], network(), sys.argv[2], batch=8, chunk=8)
+try:
+    dataset.run(sys.argv[1], network(), sys.argv[2], batch=12)
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_eight_devices_give_what_one_gives(spawn, photos, alone, tmp_path):
+    code, out, err = spawn(DEVICES, photos, tmp_path / "run.zarr").end()
+    assert code == 0, err
+    assert out == "batch: 12 examples cannot be divided evenly among 8 devices; use 16.\n"
+    one, eight = (zarr.open_group(store, mode="r") for store in (alone, tmp_path / "run.zarr"))
+    assert json.dumps(one.attrs.asdict()) == json.dumps(eight.attrs.asdict())
+    for name in ("target", "prediction", "status", "outcome", "name", "detail"):
+        np.testing.assert_array_equal(one[name][:], eight[name][:])
+    for name in ("map", "score"):
+        largest = np.nanmax(np.abs(one[name][:]))
+        np.testing.assert_allclose(one[name][:], eight[name][:], rtol=1e-5, atol=1e-5 * largest)
