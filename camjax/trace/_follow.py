@@ -21,6 +21,7 @@ class Follow:
         use: who reads what, in the program that is followed.
         space: axes of the input that some convolution treats as space.
         channel: axes of the input that some convolution treats as channels.
+        apart: axes of the input along which some convolution maps, such as a film's frames.
         fresh: the source of axes that come from nowhere.
         bodies: what the bodies of loops and opaque calls look like, by their equation.
     """
@@ -29,15 +30,17 @@ class Follow:
         self.use, self.rules = use, rules
         self.space: set[lay.Axis] = set()
         self.channel: set[lay.Axis] = set()
+        self.apart: set[lay.Axis] = set()
         self.fresh = lay.Fresh()
         self.bodies: dict[Any, Any] = {}
 
     def within(self, use: Uses) -> Follow:
         """The same knowledge of axes, for a program that stands inside of this one."""
         inner = Follow(use, self.rules)
-        inner.space, inner.channel, inner.fresh, inner.bodies = (
+        inner.space, inner.channel, inner.apart, inner.fresh, inner.bodies = (
             self.space,
             self.channel,
+            self.apart,
             self.fresh,
             self.bodies,
         )

@@ -42,6 +42,7 @@ class Grids:
                 if not use.dependent.isdisjoint(equation.outputs):
                     out = self.follow(equation, self._inputs(equation))
                     self.layouts.update(zip(equation.outputs, out, strict=True))
+            self.follow.space |= self.follow.apart - self.follow.channel  # frames are positions, colours are not
         self._carried: dict[tuple[int, Value, int], list[tuple[Value, int]]] = {}
 
     @property

@@ -14,8 +14,9 @@ from camjax.trace._program import Equation, shape_of
 
 
 def _reshape(follow: Follow, equation: Equation, layout: Layout) -> Layout:
-    if equation.params.get("dimensions") is not None:
-        return follow.unknown(equation.outputs[0].shape)
+    order = equation.params.get("dimensions")
+    if order is not None:  # transposed first, as where a convolution is mapped
+        layout = tuple(layout[i] for i in order)
     return lay.reshaped(layout, equation.outputs[0].shape, follow.fresh)
 
 

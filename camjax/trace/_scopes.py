@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Hashable, Sequence
 from typing import NamedTuple
 
+from camjax.trace._numbers import interpolates
 from camjax.trace._program import Atom, Equation, Frame, Iteration, Program, Value, is_float, reached
 
 
@@ -27,7 +28,8 @@ class Uses(NamedTuple):
 def uses(program: Program, equations: Sequence[Equation]) -> Uses:
     """One forward pass over `equations` that collects who reads what."""
     dependent = reached(equations, program.inputs)
-    weights = {value: frozenset({i}) for i, value in enumerate([*program.params, *program.consts])}
+    arrays = [*program.params, *(value for value, array in program.consts.items() if not interpolates(array))]
+    weights = {value: frozenset({i}) for i, value in enumerate(arrays)}
     readers: dict[Value, list[int]] = defaultdict(list)
     for number, equation in enumerate(equations):
         for value in equation.values:
@@ -96,7 +98,9 @@ def places(equations: Sequence[Equation], use: Uses, maps: Collection[Value] = (
             if value in use.dependent and is_float(value) and not inside.issuperset(use.readers[value])
         ]
         if key in between and not any(value in maps for value in leaving):
-            inner = [value for number in numbers for value in equations[number].outputs if value in maps]
+            # What is cast for a sum in float32 is the layer before it, no other map.
+            makers = (equations[number] for number in numbers if equations[number].name != "convert_element_type")
+            inner = [value for equation in makers for value in equation.outputs if value in maps]
             leaving = inner[-1:] or leaving
         title, iterations = titles[key]
         suffix = "".join(f"[{i.at}]" for i in iterations)

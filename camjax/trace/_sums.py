@@ -23,6 +23,7 @@ def _convolution(follow: Follow, equation: Equation, layouts: Sequence[Layout | 
     kernel = [shape_of(equation.inputs[1])[d] for d in numbers.rhs_spec[2:]]
     out = list(follow.unknown(shape))
     follow.channel.update(f.axis for f in image[in_feature].factors if f.axis[0] == "input")
+    follow.apart.update(f.axis for f in image[in_batch].factors if f.axis[0] == "input")
     out[out_feature] = follow.fresh.dim(shape[out_feature], "channel")
     if image[in_batch].size == shape[out_batch]:
         out[out_batch] = image[in_batch]
