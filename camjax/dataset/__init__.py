@@ -9,7 +9,7 @@ order:
     weights [N, K, C]           of the channels; with `weights=True`
     score, target, status       [N, K], as in `Explanation`
     prediction, label [N]       the class with the highest score, and the source's; -1 where there is none
-    name [N, bytes]             UTF-8, padded with zeros
+    name [N, bytes], size [N]   UTF-8, padded with zeros; the file's size in bytes
     outcome [N]                 `Outcome`: 0 waiting, 1 explained, others say why not
     detail [N, bytes]           the reason in words, UTF-8, padded with zeros
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from camjax.dataset._feed import Batch
-from camjax.dataset._layout import COMMIT, DETAIL, Array
+from camjax.dataset._layout import COMMIT, DETAIL, LISTED, Array
 from camjax.dataset._outcome import OF_STATUS, Outcome
 
 
@@ -16,6 +16,7 @@ class Chunk:
 
     def __init__(self, arrays: list[Array], start: int, size: int) -> None:
         self.start, self.size, self._filled = start, size, 0
+        arrays = [array for array in arrays if array.name not in LISTED]
         self._fill = {array.name: np.float32(np.nan) if array.fill == "NaN" else array.fill for array in arrays}
         self.values = {a.name: np.full((size, *a.shape), self._fill[a.name], a.dtype) for a in arrays}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,19 @@ class Folder(_Files):
         files = [(name, size) for name, size in walk(self.root) if Path(name).suffix.lower() in SUFFIXES]
         if not files:
             raise SourceError(f"{folder}: there is no picture in this folder, by the suffix.")
-        self.names = [name for name, _ in files]
+        self._take(files)
+
+    def continued(self, names: Sequence[str], sizes: Sequence[int]) -> Source:
+        """This folder with the files that are gone since the run began: each is an example that is missing."""
+        before = list(zip(names, sizes, strict=True))
+        if not set(zip(self.names or (), self.sizes or (), strict=True)) < set(before):
+            return self
+        found = copy.copy(self)
+        found._take(before)
+        return found
+
+    def _take(self, files: list[tuple[str, int]]) -> None:
+        self.names, self.sizes = [name for name, _ in files], [size for _, size in files]
         first = [name.split("/") for name in self.names]
         self.labels = [parts[0] for parts in first] if all(len(parts) > 1 for parts in first) else None
         self.fingerprint = fingerprint(files)

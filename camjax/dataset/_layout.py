@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from camjax.dataset._outcome import Outcome
 FORMAT = 1
 ATTRIBUTE = "camjax"
 COMMIT = "outcome"
+LISTED = ("name", "size")  # written when the store is made, the others chunk by chunk
 DETAIL = 240  # bytes of a reason in words
 
 
@@ -35,7 +37,7 @@ class Array:
 
     def metadata(self, count: int, chunk: int) -> dict[str, Any]:
         """The array's `zarr.json`, for so many examples, `chunk` of them in a file."""
-        bytes_of = {"float32": 4, "float16": 2, "int32": 4, "uint8": 1}[self.dtype]
+        bytes_of = {"float32": 4, "float16": 2, "int32": 4, "int64": 8, "uint8": 1}[self.dtype]
         blosc = {"cname": "zstd", "clevel": 5, "shuffle": "shuffle" if bytes_of > 1 else "noshuffle", "blocksize": 0}
         return {
             "zarr_format": 3,
@@ -64,6 +66,7 @@ def arrays(
     channels: int | None = None,
     labelled: bool = False,
     name: int = 0,
+    sized: bool = False,
 ) -> list[Array]:
     """The arrays of a store with K targets and maps of the shape `grid`.
 
@@ -75,6 +78,7 @@ def arrays(
         channels: C, where the channels' weights are kept.
         labelled: whether the source has labels.
         name: the longest name's length in bytes; 0 where examples have none.
+        sized: whether the source knows the sizes of its files.
     """
     space = ("y", "x") if len(grid) == 2 else tuple(f"space{axis}" for axis in range(len(grid)))
     full = tuple(f"{axis}_input" for axis in space)
@@ -100,11 +104,20 @@ def arrays(
         found.append(Array("label", (), "int32", -1))
     if name:
         found.append(Array("name", (name,), "uint8", 0, ("character",), text))
+    if sized:
+        found.append(Array("size", (), "int64", -1, (), {"units": "byte"}))
     return found
 
 
-def create(path: Path, found: list[Array], count: int, chunk: int, description: dict[str, Any]) -> None:
-    """Makes an empty store, all of it or nothing.
+def create(
+    path: Path,
+    found: list[Array],
+    count: int,
+    chunk: int,
+    description: dict[str, Any],
+    finish: Callable[[Path], None],
+) -> None:
+    """Makes a store in which everything is waiting, all of it or nothing; `finish` may write into it beforehand.
 
     Raises:
         OSError: it cannot be written, or something is there.
@@ -118,6 +131,7 @@ def create(path: Path, found: list[Array], count: int, chunk: int, description: 
         _write(making / array.name / "zarr.json", array.metadata(count, chunk))
     group = {"zarr_format": 3, "node_type": "group", "attributes": {ATTRIBUTE: {"format": FORMAT, **description}}}
     _write(making / "zarr.json", group)
+    finish(making)
     making.rename(path)
 
 

@@ -88,7 +88,7 @@ class Store:
         """The index of the example with this name.
 
         Raises:
-            KeyError: there is none, or it is not yet explained.
+            KeyError: there is none.
         """
         if "name" not in self.group:
             if name.isascii() and name.isdigit() and int(name) < len(self):
@@ -101,10 +101,10 @@ class Store:
                 found = np.flatnonzero((names[start : start + names.chunks[0]] == wanted).all(1))
                 if found.size:
                     return start + int(found[0])
-        raise KeyError(f"{name!r}: {self.path.name} has no explanation of this name.")
+        raise KeyError(f"{name!r}: {self.path.name} has no example of this name.")
 
     def name(self, index: int) -> str:
-        """An example's name; empty where it is not yet explained."""
+        """An example's name; its index where it has none."""
         return text(self.group["name"][index]) if "name" in self.group else str(index)
 
     def outcome(self, index: int) -> tuple[Outcome, str]:

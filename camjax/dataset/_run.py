@@ -107,8 +107,9 @@ def run(
         (5, 0)
     """
     path = Path(out).absolute()
+    before = None
     if path.exists():
-        _layout.description(path)  # something else is refused before anything is read
+        before = _layout.description(path)  # something else is refused before anything is read
     else:
         check_writable(path)
     if dtype not in ("float32", "float16"):
@@ -118,6 +119,8 @@ def run(
         raise ValueError(f"chunk: got {chunk}, expected a multiple of batch = {batch}.")
     about = {"source": os.path.abspath(source) if isinstance(source, str | Path) else None, **(about or {})}
     source = source_of(source)
+    if before is not None and source.sizes is not None and source.described() != before["source"]:
+        source = _as_begun(source, path, chunk)
     spec = preprocess or model.preprocess or Preprocess()
     shape = source.input_shape or _input_shape(spec)
     example = jax.ShapeDtypeStruct(shape, np.dtype(np.float32))
@@ -133,7 +136,10 @@ def run(
     if share.process:
         await_store(path)
     elif not path.exists():
-        _layout.create(path, arrays, len(source), chunk, described)
+        names = [array.name for array in arrays]
+        _layout.create(
+            path, arrays, len(source), chunk, described, lambda making: Writer(making, names, chunk).listed(source)
+        )
     stored = _layout.description(path)
     if different := differences(stored, described):
         raise ValueError(
@@ -141,7 +147,7 @@ def run(
             "was begun with."
         )
     with held(path) if share.process == 0 else contextlib.nullcontext(), Stop() as stop:
-        writer = Writer(path, arrays, chunk)
+        writer = Writer(path, [array.name for array in arrays], chunk)
         outcomes = writer.outcomes()
         numbers = [number for number in range(-(-len(source) // chunk)) if share.has(number)]
         mine = np.concatenate([outcomes[:0], *(outcomes[n * chunk : (n + 1) * chunk] for n in numbers)])
@@ -167,7 +173,14 @@ def _arrays(program: Program, source: Source, question: Question) -> list[_layou
         channels=shapes["weights"][2] if "weights" in shapes else None,
         labelled=source.labels is not None or is_label(question.target) or source.kind in ("factory", "tar"),
         name=size,
+        sized=source.sizes is not None,
     )
+
+
+def _as_begun(source: Source, path: Path, chunk: int) -> Source:
+    if not all((path / name).is_dir() for name in _layout.LISTED):
+        return source
+    return source.continued(*Writer(path, _layout.LISTED, chunk).names_and_sizes())
 
 
 def _input_shape(spec: Preprocess) -> tuple[int, ...]:

@@ -47,12 +47,14 @@ class Source:
         kind: what it is, in a word or two.
         names: the examples' names, by which they are found again; or None, then the index is the name.
         labels: their labels where they are known without reading the examples, else None.
+        sizes: the sizes of their files in bytes, where they are files of their own, else None.
         fingerprint: a hash of names and sizes, so that another source is not taken for this one.
     """
 
     kind: str = "source"
     names: Sequence[str] | None = None
     labels: Sequence[int | str | None] | None = None
+    sizes: Sequence[int] | None = None
     fingerprint: str = ""
 
     def __len__(self) -> int:
@@ -74,6 +76,10 @@ class Source:
     def name(self, index: int) -> str:
         """An example's name."""
         return str(index) if self.names is None else self.names[index]
+
+    def continued(self, names: Sequence[str], sizes: Sequence[int]) -> Source:
+        """This source as it was when a run began, with these names and sizes, if it differs by missing files alone."""
+        return self
 
     def described(self) -> dict[str, Any]:
         """What identifies it; not where it lies, so that it may be moved."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from camjax.dataset._chunk import Chunk, padded
+from camjax.dataset._chunk import Chunk
 from camjax.dataset._feed import Batch
 from camjax.dataset._hold import Stop
 from camjax.dataset._layout import COMMIT, Array
@@ -81,7 +81,7 @@ class Work:
                 raise StrictError(f"{self.source.name(index)} (number {index}): {reason}")
             if not chunk.full:
                 return False
-            self._commit(chunk)
+            self.writer.commit(chunk.start, chunk.values)
             counts.update(chunk.values[COMMIT].tolist())
             counts[int(Outcome.WAITING)] -= chunk.size
             here, chunk = here + chunk.size, None
@@ -102,10 +102,3 @@ class Work:
     def _kept(self, answers: Any) -> dict[str, np.ndarray]:
         found = {name: value for name, value in answers._asdict().items() if value is not None}
         return {name: np.asarray(value) for name, value in found.items()}
-
-    def _commit(self, chunk: Chunk) -> None:
-        if "name" in chunk.values:
-            size = chunk.values["name"].shape[1]
-            for row in range(chunk.size):
-                chunk.values["name"][row] = padded(self.source.name(chunk.start + row), size)
-        self.writer.commit(chunk.start, chunk.values)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from camjax.dataset._layout import COMMIT, Array
+from camjax.dataset._chunk import padded, text
+from camjax.dataset._layout import COMMIT, LISTED
+from camjax.dataset._source import Source
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -27,20 +31,43 @@ class Writer:
     is killed leaves no half of a chunk, and the same bytes are written however often it was killed.
     """
 
-    def __init__(self, path: Path, arrays: list[Array], chunk: int) -> None:
+    def __init__(self, path: Path, arrays: Iterable[str], chunk: int) -> None:
         import tensorstore
 
         self.path, self._chunk = path, chunk
         # One by one, so that opening them needs no more threads than writing them does.
         self._arrays = {
-            array.name: tensorstore.open(
-                {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / array.name)}}, open=True
+            name: tensorstore.open(
+                {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / name)}}, open=True
             ).result()
-            for array in arrays
+            for name in arrays
         }
 
+    def listed(self, source: Source) -> None:
+        """Write the names and sizes of all examples.
+
+        Raises:
+            WriteError: they cannot be written.
+        """
+        names, sizes, step = source.names, source.sizes, self._chunk
+        for start in range(0, len(source), step):
+            rows = slice(start, min(start + step, len(source)))
+            values: dict[str, Any] = {}
+            if names is not None:
+                values["name"] = np.stack([padded(name, self._arrays["name"].shape[1]) for name in names[rows]])
+            if sizes is not None:
+                values["size"] = np.array(sizes[rows], np.int64)
+            with _worded(self.path):
+                for future in [self._arrays[name][rows].write(value) for name, value in values.items()]:
+                    future.result()
+
+    def names_and_sizes(self) -> tuple[list[str], list[int]]:
+        """What `listed` wrote."""
+        names, sizes = (np.asarray(self._arrays[name].read().result()) for name in LISTED)
+        return [text(name) for name in names], sizes.tolist()
+
     def _remove(self, number: int) -> None:
-        for name in self._arrays:
+        for name in self._arrays.keys() - set(LISTED):
             place = self.path / name / "c" / str(number)
             if place.is_dir():
                 shutil.rmtree(place)
@@ -58,7 +85,7 @@ class Writer:
             WriteError: it cannot be written.
         """
         stop = start + len(values[COMMIT])
-        try:
+        with _worded(self.path):
             if len(values[COMMIT]) < self._chunk:  # TensorStore would merge the last, shorter chunk with what is there
                 self._remove(start // self._chunk)
             data = {name: value for name, value in values.items() if name != COMMIT}
@@ -66,12 +93,18 @@ class Writer:
             for future in futures:
                 future.result()
             self._arrays[COMMIT][start:stop].write(values[COMMIT]).result()
-        except ValueError as error:  # TensorStore's own, for whatever the system said
-            code = re.search(r"os_error_code='(\d+)'", str(error))
-            if code is None:
-                raise
-            number = int(code.group(1))
-            raise WriteError(number, os.strerror(number), str(self.path)) from error
+
+
+@contextmanager
+def _worded(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # TensorStore's own, for whatever the system said
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        number = int(code.group(1))
+        raise WriteError(number, os.strerror(number), str(path)) from error
 
 
 def check_writable(path: Path) -> None:

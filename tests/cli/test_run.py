@@ -60,7 +60,7 @@ def test_failures_are_listed_and_told_by_the_exit_status(camjax, run, workplace)
     shown = camjax("show", "run.zarr", "b.png", "d.png", "a.png", "--out", "panels")
     assert (shown.code, shown.out) == (1, "panels/a.png.cam.png\n")
     assert "b.png: not a picture" in shown.err
-    assert "'d.png': run.zarr has no explanation of this name" in shown.err
+    assert "'d.png': run.zarr has no example of this name" in shown.err
 
 
 def test_strict(camjax, run, workplace):

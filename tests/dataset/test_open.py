@@ -76,8 +76,8 @@ def test_classes(store, expected):
 @pytest.mark.parametrize(
     ("ask", "error", "message"),
     [
-        (lambda s: s["0009"], KeyError, "'0009': run.zarr has no explanation of this name"),
-        (lambda s: s["x" * 99], KeyError, "has no explanation of this name"),
+        (lambda s: s["0009"], KeyError, "'0009': run.zarr has no example of this name"),
+        (lambda s: s["x" * 99], KeyError, "has no example of this name"),
         (lambda s: s[COUNT], IndexError, "21 is out of bounds"),
         (lambda s: s.of_class("mauve"), ValueError, "no class is called 'mauve'"),
         (lambda s: s.of_class(0, by="label"), ValueError, "by: got 'label', expected one of prediction, target"),
