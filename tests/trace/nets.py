@@ -41,12 +41,12 @@ def seen(x):
     return conv(x, jnp.eye(c).reshape((1,) * n + (c, c)))
 
 
-def layout(change, x=None):
-    """The axes of `change(x)`, and what they make of its value: (None, None) where they are not found."""
+def layout(change, x=None, label=seen):
+    """The axes of `change(label(x))`, and what they make of its value: (None, None) where they are not found."""
     x = places() if x is None else x
 
     def apply(_, x):
-        x = seen(x)
+        x = label(x)
         with jax.named_scope("layer"):
             y = change(x)
         return y.reshape(x.shape[0], -1).sum(1)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.extend.core import Primitive
 
-from tests.trace.nets import layout, misplaced, places
+from tests.trace.nets import layout, misplaced, places, seen
 
 
 def tokens(before=0, after=0):
@@ -142,3 +142,17 @@ def test_one_dimensional_and_three_dimensional_inputs():
     assert (axes.grid, axes.input_dims, misplaced(maps, (8,))) == ((8,), (1,), 0)
     axes, maps = layout(lambda x: x.reshape(x.shape[0], -1, 2), places((2, 4, 8)))
     assert (axes.grid, axes.input_dims, misplaced(maps, (2, 4, 8))) == ((2, 4, 8), (1, 2, 3), 0)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_an_axis_along_which_a_convolution_is_mapped_belongs_to_the_grid(frames):
+    axes, maps = layout(lambda x: x * 1.0, places((3, 4, 8)), jax.vmap(seen, frames, frames))
+    assert (axes.grid, axes.input_dims, misplaced(maps, (3, 4, 8))) == ((3, 4, 8), (1, 2, 3), 0)
+
+
+def test_colours_that_are_first_filtered_apart_are_channels_all_the_same():
+    def apart(x):
+        return seen(jax.vmap(lambda colour: seen(colour[..., None])[..., 0], 3, 3)(x))
+
+    axes, maps = layout(lambda x: x * 1.0, label=apart)
+    assert (axes.grid, axes.channels, misplaced(maps)) == ((4, 8), 2, 0)

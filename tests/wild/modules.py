@@ -15,7 +15,7 @@ from tests.wild.case import Case, entry, picture
 from tests.wild.convolutional import conv, dense
 
 
-def _random(tree: Any, seed: int) -> Any:
+def random_like(tree: Any, seed: int) -> Any:
     """Seeded values for the shapes of `tree`: variances positive, kernels that keep their input's scale."""
     rng = np.random.default_rng(seed)
 
@@ -28,12 +28,12 @@ def _random(tree: Any, seed: int) -> Any:
     return jax.tree.map_with_path(leaf, tree)
 
 
-def _variables(module: nn.Module, x: Any, **kwargs: Any) -> Any:
+def variables_of(module: nn.Module, x: Any, **kwargs: Any) -> Any:
     init = jax.eval_shape(lambda key, x: module.init(key, x, **kwargs), jax.random.key(0), x)
-    return _random(init, 30)
+    return random_like(init, 30)
 
 
-def _conv(w: Any, x: Any) -> Any:
+def affine_conv(w: Any, x: Any) -> Any:
     return conv(w["kernel"], x) + w["bias"]
 
 
@@ -41,7 +41,7 @@ def _norm(w: Any, stats: Any, x: Any) -> Any:
     return (x - stats["mean"]) / jnp.sqrt(stats["var"] + 1e-5) * w["scale"] + w["bias"]
 
 
-def _pooled(w: Any, A: Any) -> Any:
+def pooled_head(w: Any, A: Any) -> Any:
     return dense(w["kernel"], w["bias"], A.mean((1, 2)))
 
 
@@ -68,17 +68,17 @@ class _RematNet(nn.Module):
 def linen_remat() -> Case:
     """`nn.remat` around residual blocks with BatchNorm and Dropout."""
     module, x = _RematNet(), picture(2, 8, 8, 3)
-    model = from_linen(module, _variables(module, x, train=False), train=False)
+    model = from_linen(module, variables_of(module, x, train=False), train=False)
 
     def features(v: Any, x: Any) -> Any:
         params, stats = v["params"], v["batch_stats"]
-        x = jax.nn.relu(_conv(params["stem"], x))
+        x = jax.nn.relu(affine_conv(params["stem"], x))
         for name in ("block0", "block1"):
-            y = _conv(params[name]["Conv_0"], x)
+            y = affine_conv(params[name]["Conv_0"], x)
             x = x + jax.nn.relu(_norm(params[name]["BatchNorm_0"], stats[name]["BatchNorm_0"], y))
         return x
 
-    return Case("nn.remat", model, x, "block1", features, lambda v, A, x: _pooled(v["params"]["head"], A))
+    return Case("nn.remat", model, x, "block1", features, lambda v, A, x: pooled_head(v["params"]["head"], A))
 
 
 class _ScanBlock(nn.Module):
@@ -99,17 +99,17 @@ class _ScanNet(nn.Module):
 def linen_scan() -> Case:
     """`nn.scan`-ned blocks, and outputs in a dict."""
     module, x = _ScanNet(), picture(2, 8, 8, 3)
-    model = from_linen(module, _variables(module, x))
+    model = from_linen(module, variables_of(module, x))
 
     def features(v: Any, x: Any) -> Any:
         params = v["params"]
-        x = jax.nn.relu(_conv(params["stem"], x))
+        x = jax.nn.relu(affine_conv(params["stem"], x))
         for i in range(4):
-            x = x + jax.nn.relu(_conv(entry(params["blocks"]["Conv_0"], i), x))
+            x = x + jax.nn.relu(affine_conv(entry(params["blocks"]["Conv_0"], i), x))
         return x
 
     def head(v: Any, A: Any, x: Any) -> Any:
-        return _pooled(v["params"]["head"], A)
+        return pooled_head(v["params"]["head"], A)
 
     return Case("nn.scan", model, x, "blocks[3]", features, head, pick=lambda out: out["logits"])
 
@@ -128,12 +128,12 @@ def linen_shared() -> Case:
     """A convolution that is called twice, a second input, and a softmax at the end."""
     module, x = _SharedNet(), (picture(2, 8, 8, 3), picture(2, 4))
     init = jax.eval_shape(module.init, jax.random.key(0), *x)
-    model = from_linen(module, _random(init, 31))
+    model = from_linen(module, random_like(init, 31))
 
     def features(v: Any, x: Any) -> Any:
         params = v["params"]
-        y = _conv(params["shared"], jax.nn.relu(_conv(params["stem"], x[0])))
-        return _conv(params["shared"], jax.nn.relu(y))
+        y = affine_conv(params["shared"], jax.nn.relu(affine_conv(params["stem"], x[0])))
+        return affine_conv(params["shared"], jax.nn.relu(y))
 
     def head(v: Any, A: Any, x: Any) -> Any:
         w = v["params"]["head"]
@@ -164,22 +164,22 @@ class _Net(nnx.Module):
         return self.head(nnx.remat(lambda block, x: block(x))(self.again, x).mean((1, 2)))
 
 
-def _filled(module: nnx.Module, seed: int) -> nnx.Module:
-    nnx.update(module, _random(nnx.state(module, nnx.Not(nnx.RngState)), seed))
+def filled(module: nnx.Module, seed: int) -> nnx.Module:
+    nnx.update(module, random_like(nnx.state(module, nnx.Not(nnx.RngState)), seed))
     return module
 
 
 def nnx_shared() -> Case:
     """A module in training mode, with statistics and dropout; its last block has two names and two calls."""
-    model = from_nnx(_filled(_Net(nnx.Rngs(0)), 32))
+    model = from_nnx(filled(_Net(nnx.Rngs(0)), 32))
 
     def features(w: Any, x: Any) -> Any:
         for block in (w["blocks"][0], w["again"], w["again"]):  # NNX keeps a shared module by its first name
-            x = jax.nn.relu(_norm(block["norm"], block["norm"], _conv(block["conv"], x)))
+            x = jax.nn.relu(_norm(block["norm"], block["norm"], affine_conv(block["conv"], x)))
         return x
 
     def head(w: Any, A: Any, x: Any) -> Any:
-        return _pooled(w["head"], A)
+        return pooled_head(w["head"], A)
 
     return Case("NNX, shared block", model, picture(2, 8, 8, 3), "blocks.1#1", features, head)
 
@@ -204,17 +204,17 @@ class _ScanLayers(nnx.Module):
 
 def nnx_scan() -> Case:
     """Blocks with statistics in one `nnx.scan`."""
-    model = from_nnx(_filled(_ScanLayers(nnx.Rngs(0)), 33))
+    model = from_nnx(filled(_ScanLayers(nnx.Rngs(0)), 33))
 
     def features(w: Any, x: Any) -> Any:
-        x = _conv(w["stem"], x)
+        x = affine_conv(w["stem"], x)
         for i in range(3):
             block = entry(w["blocks"], i)
-            x = jax.nn.relu(_norm(block["norm"], block["norm"], _conv(block["conv"], x)))
+            x = jax.nn.relu(_norm(block["norm"], block["norm"], affine_conv(block["conv"], x)))
         return x
 
     def head(w: Any, A: Any, x: Any) -> Any:
-        return _pooled(w["head"], A)
+        return pooled_head(w["head"], A)
 
     return Case("nnx.scan", model, picture(2, 8, 8, 3), "blocks[2]", features, head)
 

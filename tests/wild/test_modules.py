@@ -3,11 +3,12 @@
 import pytest
 
 import camjax
+from tests.wild import methods, modules
 from tests.wild.check import check
-from tests.wild.modules import CASES, linen_remat, nnx_shared
+from tests.wild.modules import linen_remat, nnx_shared
 
 
-@pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [*modules.CASES, *methods.CASES], ids=lambda make: make.__name__)
 def test_default_layer_and_map(make):
     check(make())
 
