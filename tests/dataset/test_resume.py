@@ -21,11 +21,12 @@ def killed(spawn, tmp_path, model, count, kills, chunk, processes=1):
     code, out, err = spawn(code, photos, store, kills, 0, chunk, processes, PYTHONWARNINGS="error").end()
     assert code == 0, err
     found = json.loads(out)
-    assert (found["killed"], found["statuses"]) == (kills * processes, [0] * processes), err
+    assert found["killed"] >= kills, err  # of several processes, some are through with their share before others
+    assert found["statuses"] == [0] * processes, err
     for process in range(processes):
         told = [done for run in found["commits"] for done in run[process]]
         assert told == sorted(set(told))  # no chunk was committed twice
-    assert len(found["commits"][-1][0]) < count / chunk / processes  # and the last run did not do it all
+    assert max(map(len, found["commits"][-1])) < count / chunk / processes  # and the last run did not do it all
     dataset.run(photos, model, tmp_path / "run.zarr", batch=BATCH, chunk=chunk)
     assert content(store) == content(tmp_path / "run.zarr")
     assert [path.name for path in store.parent.iterdir()] == ["run.zarr"]
@@ -38,7 +39,7 @@ def test_ten_kills_lose_nothing_and_change_nothing(spawn, tmp_path, model):
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_fifty_kills_over_two_thousand_pictures(spawn, tmp_path, model, processes):
-    killed(spawn, tmp_path, model, count=2000, kills=50, chunk=12, processes=processes)
+    killed(spawn, tmp_path, model, count=2000, kills=50, chunk=8, processes=processes)
 
 
 RUN = """
