@@ -120,6 +120,54 @@ def test_a_module_without_state_several_inputs_another_method_and_a_shared_layer
     assert got.heatmap.shape == (5, 9)
 
 
+class Mixing(eqx.Module):
+    """Modules of one token, mapped over the tokens."""
+
+    norm: eqx.nn.LayerNorm
+    linear: eqx.nn.Linear
+
+    def __init__(self, key):
+        self.norm, self.linear = eqx.nn.LayerNorm(6), eqx.nn.Linear(6, 6, key=key)
+
+    def __call__(self, tokens):
+        return tokens + jax.vmap(self.linear)(jax.vmap(self.norm)(tokens))
+
+
+class Stacked(eqx.Module):
+    """Blocks that were made by `eqx.filter_vmap`, and run by a scan."""
+
+    patch: eqx.nn.Conv2d
+    blocks: Mixing
+    head: eqx.nn.Linear
+
+    def __init__(self, key):
+        keys = jax.random.split(key, 3)
+        self.patch, self.head = eqx.nn.Conv2d(3, 6, 4, 4, key=keys[0]), eqx.nn.Linear(6, 5, key=keys[1])
+        self.blocks = eqx.filter_vmap(Mixing)(jax.random.split(keys[2], 3))
+
+    def tokens(self, x):
+        arrays, rest = eqx.partition(self.blocks, eqx.is_array)
+
+        def step(tokens, block):
+            return eqx.combine(block, rest)(tokens), None
+
+        return jax.lax.scan(step, self.patch(x).reshape(6, -1).T, arrays)[0]
+
+    def __call__(self, x):
+        return self.head(self.tokens(x).mean(0))
+
+
+def test_modules_of_one_token_that_are_mapped_in_scanned_blocks():
+    module = Stacked(jax.random.key(0))
+    model = from_equinox(module)
+    found = camjax.layers(model, X)
+    assert {"patch", "blocks[0]", "blocks.norm[1]", "blocks.linear[2]"} <= {layer.name for layer in found}
+    assert {"tokens", "blocks[2]"} <= {found.default.name, *found.default.aliases}
+    got = camjax.explain(model, X, 2, size=None)
+    want = (jax.vmap(module.tokens)(X) @ module.head.weight[2] / 4).reshape(2, 2, 2)
+    np.testing.assert_allclose(got.raw, want, atol=1e-5 * float(jnp.abs(want).max()))
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

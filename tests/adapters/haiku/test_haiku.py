@@ -72,6 +72,22 @@ def test_without_state_and_without_random_numbers():
         assert camjax.explain(model, x, "c").heatmap.shape == (2, 9)
 
 
+def test_stacked_and_rematerialised_layers():
+    def maps(x):
+        x = hk.remat(hk.Conv2D(4, 3, name="stem"))(x)
+        return hk.experimental.layer_stack(3)(lambda x: jax.nn.relu(hk.Conv2D(4, 3, name="block")(x)))(x)
+
+    trunk = hk.without_apply_rng(hk.transform(maps))
+    function = hk.without_apply_rng(hk.transform(lambda x: hk.Linear(5, name="head")(maps(x).mean((1, 2)))))
+    params = function.init(jax.random.key(0), X)
+    model = from_haiku(function, params)
+    found = camjax.layers(model, X)
+    assert [layer.name for layer in found][:3] == ["stem", "block[0]", "after:block[0]"]
+    assert found.default.name == "after:block[2]"
+    want = trunk.apply(params, X) @ params["head"]["w"][:, 2] / 256
+    np.testing.assert_allclose(camjax.explain(model, X, 2, size=None).raw, want, atol=1e-5 * float(jnp.abs(want).max()))
+
+
 def test_what_does_not_fit_is_refused_in_words(net):
     transformed, params, _ = net
     with pytest.raises(TypeError, match=r"transformed must be what hk.transform\(f\).*got function"):
