@@ -53,8 +53,8 @@ def explain(
             indices (one per example), `[B, K]` or `[1, K]` indices or a list of K names (K maps per example), an
             object of `camjax.targets`, or a function of one example's outputs that returns a scalar.
         layer: the name of a layer (`camjax.layers` lists them), a hand-written `Split`, or None for the default. Of
-            several layers (a list, or `"stages"`: the last layer of each of the last four resolutions) the maps are
-            fused, from one forward and one backward pass.
+            several layers (a list, or `"stages"`: the last layer of each of the last four resolutions, unless a layer
+            is called so) the maps are fused, from one forward and one backward pass.
         fusion: how the maps of several layers become one, at the largest one's resolution: `"mean"` (the default),
             `"max"`, `"sum"`, `"product"`, `"layercam"`, or a function (`camjax.fusion`).
         method: `GradCAM()`, another of `camjax.methods` (`camjax methods` lists them), or your own.

@@ -89,7 +89,8 @@ def splits(
 ) -> tuple[tuple[Split, ...], Fusion | None]:
     """The model cut at each of one or several layers, and how their maps become one; for `explain`'s arguments.
 
-    Several layers are a list or tuple of names and splits, `"stages"`, or None for a method that fuses by itself.
+    Several layers are a list or tuple of names and splits, `"stages"` where the model has no layer of that name, or
+    None for a method that fuses by itself.
 
     Raises:
         ValueError: as `split`; for an empty list, an unknown fusion, and a fusion of one layer.
@@ -100,7 +101,9 @@ def splits(
         check_choice("fusion", fusion, tuple(FUSIONS))
         fuse = FUSIONS[fusion]
     if layer == "stages" or (layer is None and own is not None):
-        layer = _traced(model, check_input(x, shapes=True)[0]).stages[-4:] or (None,)
+        trace = _traced(model, check_input(x, shapes=True)[0])
+        if layer is None or not any(layer in (row.name, *row.aliases) for row in trace.layers):
+            layer = trace.stages[-4:] or (None,)
     if isinstance(layer, list | tuple):
         if not layer:
             raise ValueError("layer: got an empty list, expected the names of the layers to fuse.")

@@ -71,6 +71,18 @@ def test_stages_are_the_last_layers_of_each_resolution_that_nothing_bypasses():
     np.testing.assert_array_equal(got.raw, want.raw)
 
 
+def test_a_layer_that_is_called_stages_is_itself():
+    def apply(w, x):
+        with jax.named_scope("stages"):
+            x = jax.nn.relu(models.conv(jax.nn.relu(models.conv(x, w["stem"])), w["body"], 2))
+        return x.mean((1, 2)) @ w["out"]
+
+    model = camjax.Model(apply, params())
+    assert camjax.layers(model, X).default.name == "stages"
+    assert camjax.explain(model, X, 1, layer="stages", size=None).raw.shape == (2, 8, 8)
+    assert camjax.explain(model, X, 1, layer=["stages"], size=None).raw.shape == (2, 8, 8)
+
+
 def test_all_layers_come_from_one_forward_and_one_backward_pass():
     """The flops of three layers are those of the first alone, whose backward pass is the longest."""
 

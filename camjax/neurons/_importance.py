@@ -62,7 +62,7 @@ def importance(
         >>> alpha.shape
         (1, 2, 64)
     """
-    if layer == "stages" or isinstance(layer, list | tuple):
+    if isinstance(layer, list | tuple):
         raise ValueError(f"layer: the channels of one layer are compared, got {layer!r}; name one layer.")
     options = {"layer": layer, "method": method, "scores": scores, "axes": axes, "strict": strict}
     weights = explain(model, x, target, size=None, ids=ids, key=key, **options).weights

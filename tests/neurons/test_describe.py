@@ -36,7 +36,7 @@ def test_importance_is_that_of_the_method_and_an_explanation_of_one_picture_is_d
     ("options", "words"),
     [
         ({"method": camjax.HiResCAM()}, ["method: HiResCAM gives channels no weights", "camjax.GradCAM()"]),
-        ({"layer": "stages"}, ["layer", "'stages'", "name one layer"]),
+        ({"layer": ["stem"]}, ["layer", "['stem']", "name one layer"]),
         ({"layer": [models.POOLED, models.POOLED]}, ["layer: the channels of one layer"]),
     ],
 )
