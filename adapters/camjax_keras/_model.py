@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,10 +28,12 @@ def from_keras(
     """A Keras 3 model (functional, sequential or subclassed) as a `camjax.Model`, in inference.
 
     `apply(params, x)` is `model.stateless_call(trainable, non_trainable, x, training=False, **call_kwargs)` without the
-    updated variables. Layers are addressed by the names that Keras gave them (`conv5_block3_out`), layers of an inner
-    model by both names (`backbone.conv5_block3_out`); a shared layer's calls are `name#0`, `name#1`. A layer of a
-    functional or sequential model that computes nothing in inference, such as Dropout, is listed and says so; what a
-    subclassed model has called is known to its own code alone, so there such a layer is not listed.
+    updated variables, and without `training` where the model's own `call` does not take it.
+
+    Layers are addressed by the names that Keras gave them (`conv5_block3_out`), layers of an inner model by both names
+    (`backbone.conv5_block3_out`); a shared layer's calls are `name#0`, `name#1`. A layer of a functional or sequential
+    model that computes nothing in inference, such as Dropout, is listed and says so; which layers a subclassed model
+    calls is known to its own code alone, so there such a layer is not listed.
 
     Args:
         model: the model, built. Its variables as they are now are the model's leaves.
@@ -60,10 +63,12 @@ def from_keras(
         )
 
     called = tuple(_called(keras, model))
+    takes = inspect.signature(model.call).parameters.values()
+    mode = {"training": False} if any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in takes) else {}
 
     def run(params: dict[str, list[Any]], x: Any) -> Any:
         variables = params["trainable"], params["non_trainable"]
-        out = model.stateless_call(*variables, x, training=False, **call_kwargs)[0]
+        out = model.stateless_call(*variables, x, **mode, **call_kwargs)[0]
         mark_silent(called, jax.tree.leaves(out)[0])
         return out
 
