@@ -3,8 +3,8 @@
 `run` writes a store. It is one Zarr v3 group that plain `zarr` and `xarray` read; along the examples, in the source's
 order:
 
-    map [N, K, *space]          the coarse maps (`Explanation.raw`); with `scale` [N, K], where they are half precision:
-                                raw = map scale
+    maps [N, K, *space]         the coarse maps (`Explanation.raw`); with `scale` [N, K], where they are half precision:
+                                raw = maps scale
     heatmap [N, K, *input]      uint8, 255 for 1; with `heatmaps=True`
     weights [N, K, C]           of the channels; with `weights=True`
     score, target, status       [N, K], as in `Explanation`

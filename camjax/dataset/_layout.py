@@ -86,20 +86,20 @@ def arrays(
     status = {"flag_masks": [int(s) for s in Status], "flag_meanings": " ".join(str(s.name).lower() for s in Status)}
     text = {"encoding": "utf-8, padded with zeros"}
     found = [
-        Array("map", (targets, *grid), maps, "NaN", ("target", *space)),
-        Array("score", (targets,), "float32", "NaN", ("target",)),
-        Array("target", (targets,), "int32", -1, ("target",)),
+        Array("maps", (targets, *grid), maps, "NaN", ("k", *space)),
+        Array("score", (targets,), "float32", "NaN", ("k",)),
+        Array("target", (targets,), "int32", -1, ("k",)),
         Array("prediction", (), "int32", -1),
-        Array("status", (targets,), "int32", 0, ("target",), status),
+        Array("status", (targets,), "int32", 0, ("k",), status),
         Array("detail", (DETAIL,), "uint8", 0, ("byte",), text),
         Array(COMMIT, (), "uint8", 0, (), outcome),
     ]
     if maps == "float16":
-        found.append(Array("scale", (targets,), "float32", "NaN", ("target",)))
+        found.append(Array("scale", (targets,), "float32", "NaN", ("k",)))
     if heatmap is not None:
-        found.append(Array("heatmap", (targets, *heatmap), "uint8", 0, ("target", *full), {"scale_factor": 1 / 255}))
+        found.append(Array("heatmap", (targets, *heatmap), "uint8", 0, ("k", *full), {"scale_factor": 1 / 255}))
     if channels is not None:
-        found.append(Array("weights", (targets, channels), "float32", "NaN", ("target", "channel")))
+        found.append(Array("weights", (targets, channels), "float32", "NaN", ("k", "channel")))
     if labelled:
         found.append(Array("label", (), "int32", -1))
     if name:

@@ -77,7 +77,7 @@ class Store:
             found = np.asarray(self.group[name].get_orthogonal_selection((rows,)))
             return found[0] if one else found
 
-        raw, scale, heatmap = read("map"), read("scale"), read("heatmap")
+        raw, scale, heatmap = read("maps"), read("scale"), read("heatmap")
         raw = raw.astype(np.float32)
         if scale is not None:
             raw = raw * scale.reshape(*scale.shape, *[1] * (raw.ndim - scale.ndim))

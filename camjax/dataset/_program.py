@@ -45,7 +45,7 @@ class Question:
 class Answers(NamedTuple):
     """What is kept of a batch, by the names of a store's arrays; None where it is not asked for."""
 
-    map: Float[Array, "b K *space"]
+    maps: Float[Array, "b K *space"]
     score: Float[Array, "b K"]
     target: Int[Array, "b K"]
     status: Int[Array, "b K"]
@@ -150,7 +150,7 @@ def _answers(
 
 
 def _halved(raw: Float[Array, "b K *space"]) -> tuple[Float[Array, "b K *space"], Float[Array, "b K"]]:
-    """Maps in half precision: raw = map scale, with scale the power of two for which 1/2 <= max |map| < 1.
+    """Maps in half precision: raw = maps scale, with scale the power of two for which 1/2 <= max |map| < 1.
 
     Dividing by a power of two is exact, so only the rounding to 11 bits is lost, however large or small a map is.
     """

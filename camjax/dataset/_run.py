@@ -166,8 +166,8 @@ def _arrays(program: Program, source: Source, question: Question) -> list[_layou
     names = source.names
     size = 0 if names is None else max(len(name.encode(errors="surrogateescape")) for name in names)
     return _layout.arrays(
-        shapes["map"][1],
-        shapes["map"][2:],
+        shapes["maps"][1],
+        shapes["maps"][2:],
         maps=question.dtype,
         heatmap=shapes["heatmap"][2:] if "heatmap" in shapes else None,
         channels=shapes["weights"][2] if "weights" in shapes else None,

@@ -50,11 +50,11 @@ def statistics(store: Store, by: str = "prediction") -> ClassStatistics:
     """
     which = store.classes(by)
     classes = np.unique(which[which >= 0])
-    grid = store.group["map"].shape[2:]
+    grid = store.group["maps"].shape[2:]
     count, total = np.zeros(len(classes), np.int64), np.zeros((len(classes), *grid))
     mean, m2 = np.zeros(len(classes)), np.zeros(len(classes))
     lowest, highest = np.full(len(classes), np.inf), np.full(len(classes), -np.inf)
-    step = store.group["map"].chunks[0]
+    step = store.group["maps"].chunks[0]
     for start in range(0, len(store), step):
         of = which[start : start + step]
         rows = np.flatnonzero(of >= 0)

@@ -54,9 +54,9 @@ def test_every_damaged_file_is_a_row_with_its_reason_and_no_other_is(tmp_path, m
     dataset.run(clean, model, tmp_path / "clean.zarr", batch=16, chunk=48)
     both = [zarr.open_group(tmp_path / name, mode="r") for name in ("run.zarr", "clean.zarr")]
     good = both[0]["outcome"][:] == Outcome.EXPLAINED
-    for name in ("map", "score", "target", "prediction", "status"):
+    for name in ("maps", "score", "target", "prediction", "status"):
         np.testing.assert_array_equal(both[0][name][:][good], both[1][name][:][good])
-    assert np.isnan(both[0]["map"][:][~good]).all()
+    assert np.isnan(both[0]["maps"][:][~good]).all()
     assert (both[0]["prediction"][:][~good] == -1).all()
 
 

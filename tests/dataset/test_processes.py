@@ -102,6 +102,6 @@ def test_eight_devices_give_what_one_gives(spawn, photos, alone, tmp_path):
     assert json.dumps(one.attrs.asdict()) == json.dumps(eight.attrs.asdict())
     for name in ("target", "prediction", "status", "outcome", "name", "detail"):
         np.testing.assert_array_equal(one[name][:], eight[name][:])
-    for name in ("map", "score"):
+    for name in ("maps", "score"):
         largest = np.nanmax(np.abs(one[name][:]))
         np.testing.assert_allclose(one[name][:], eight[name][:], rtol=1e-5, atol=1e-5 * largest)

@@ -80,7 +80,7 @@ def test_chunks_missing_in_the_middle_are_explained(tmp_path, model):
         dataset.run(photos, model, tmp_path / name, batch=4, chunk=8)
     for chunk in (1, 3):
         (tmp_path / "holes" / "outcome" / "c" / str(chunk)).unlink()
-        (tmp_path / "holes" / "map" / "c" / str(chunk) / "0" / "0" / "0").write_bytes(b"half a chu")
+        (tmp_path / "holes" / "maps" / "c" / str(chunk) / "0" / "0" / "0").write_bytes(b"half a chu")
     assert dataset.run(photos, model, tmp_path / "holes", batch=4, chunk=8).here == 8 + 6
     assert content(tmp_path / "holes") == content(tmp_path / "whole")
 
@@ -88,10 +88,10 @@ def test_chunks_missing_in_the_middle_are_explained(tmp_path, model):
 def test_a_disk_that_changes_a_chunk_is_found_out(tmp_path, model):
     photos = folder_of(tmp_path / "photos", 8)
     dataset.run(photos, model, tmp_path / "run.zarr", batch=4)
-    (file,) = [path for path in (tmp_path / "run.zarr" / "map" / "c").rglob("*") if path.is_file()]
+    (file,) = [path for path in (tmp_path / "run.zarr" / "maps" / "c").rglob("*") if path.is_file()]
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     with pytest.raises(ValueError, match="checksum"):
-        zarr.open_group(tmp_path / "run.zarr", mode="r")["map"][:]
+        zarr.open_group(tmp_path / "run.zarr", mode="r")["maps"][:]
     assert np.isfinite(zarr.open_group(tmp_path / "run.zarr", mode="r")["score"][:]).all()
