@@ -141,7 +141,7 @@ def run(
 ) -> None:
     """Explain a whole data set into a Zarr store. Killed at any moment, the same command continues.
 
-    Exit status: as above, and 3 where it was stopped before the end, or the store cannot be written.
+    Exit status: as for all commands, and 3: stopped before the end, or the disk is full; the same command continues.
     """
     with one_message():
         from camjax.cli._prepare import Overrides

@@ -32,7 +32,9 @@ def status(path: Path, as_json: bool) -> int:
     else:
         console = Console(highlight=False)
         asked = store.description["question"]
-        console.print(Text(f"{path}: {asked['method']} at {', '.join(asked['layer'])}"), soft_wrap=True)
+        console.print(
+            Text(f"{path}: {asked['method'].removesuffix('()')} at {', '.join(asked['layer'])}"), soft_wrap=True
+        )
         console.print(Text(_line(progress) + (", running" if store.running else "")), soft_wrap=True)
         _list(console, store)
     return UNFINISHED if progress.done < progress.total else SOME_FAILED if progress.failed else OK

@@ -79,6 +79,6 @@ def _panel(store: dataset.Store, index: int, pictures: dataset.Source, spec: cam
         titles,
         captions,
         title=store.name(index).rpartition("/")[2],
-        caption=f"{asked['method']} at {', '.join(asked['layer'])}",
+        caption=f"{asked['method'].removesuffix('()')} at {', '.join(asked['layer'])}",
         tile=TILE,
     )

@@ -27,7 +27,7 @@ def test_a_run_its_status_and_a_panel(camjax, run, workplace):
     assert store.description["about"]["model"] == COLOURS
     status = camjax("status", "run.zarr")
     assert status.code == 0
-    assert "GradCAM() at features" in status.out
+    assert "GradCAM at features" in status.out
     assert "3 of 3 done\n" in status.out
     shown = camjax("show", "run.zarr", "b.png", "--out", "panels")
     assert (shown.code, shown.out) == (0, "panels/b.png.cam.png\n")
