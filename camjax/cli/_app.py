@@ -165,9 +165,7 @@ def status(
     """Tell how far a run is, and what failed; at any time, also while it runs."""
     with one_message():
         from camjax.cli._progress import status as tell
-        from camjax.cli._run import need
 
-        need()
         code = tell(store, json)
     raise typer.Exit(code)
 
@@ -181,10 +179,8 @@ def show(
 ) -> None:
     """Draw panels of examples of a run."""
     with one_message():
-        from camjax.cli._run import need
         from camjax.cli._show import show as draw
 
-        need()
         code = draw(store, names, out, source)
     raise typer.Exit(code)
 

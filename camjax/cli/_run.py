@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -66,14 +65,15 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
     Raises:
         UsageError, ValueError, ImportError: when it cannot be done as it was asked.
     """
-    need()
     if work.maps not in ("coarse", "full"):
         raise UsageError(f"--maps: got {work.maps!r}, expected coarse or full.")
     from camjax import dataset
     from camjax.cli import _models, _prepare
     from camjax.cli._methods import method_name
+    from camjax.dataset._extra import need
     from camjax.methods import METHODS
 
+    need()
     together.join()
     opened = dataset.source_of(source)  # before the model is made, which may take long
     method = METHODS[method_name(question.method, "--method")]()
@@ -117,17 +117,6 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
             return UNFINISHED
     report.summary(dataset.open(work.out), done)
     return UNFINISHED if done.done < done.total else SOME_FAILED if done.failed else OK
-
-
-def need() -> None:
-    """That the extra is installed.
-
-    Raises:
-        UsageError: in words, what to install.
-    """
-    missing = [name for name in ("grain", "tensorstore", "zarr") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"data sets need {', '.join(missing)}, not installed: pip install 'camjax[cli,dataset]'")
 
 
 def _classes(model: Any, shape: tuple[int, ...]) -> int:

@@ -13,6 +13,7 @@ from camjax._explanation import Explanation
 from camjax._validate import class_of
 from camjax.dataset import _layout
 from camjax.dataset._chunk import padded, text
+from camjax.dataset._extra import need
 from camjax.dataset._hold import running
 from camjax.dataset._outcome import Outcome
 from camjax.dataset._work import Progress
@@ -168,5 +169,7 @@ def open(path: str | Path) -> Store:
 
     Raises:
         ValueError: there is no store of camjax's there.
+        ImportError: the extra `dataset` is not installed.
     """
+    need()
     return Store(Path(path).absolute())

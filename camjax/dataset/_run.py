@@ -11,8 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from camjax import images
 from camjax._model import Model, Preprocess
 from camjax.dataset import _layout
+from camjax.dataset._extra import need
 from camjax.dataset._feed import Batches, feed
 from camjax.dataset._hold import Stop, held
 from camjax.dataset._identity import differences, identity
@@ -94,6 +96,7 @@ def run(
 
     Raises:
         ValueError: an argument does not fit, as `camjax.explain`; the store is that of another run.
+        ImportError: the extra `dataset` is not installed.
         WriteError: an OSError, the store cannot be written. All that was written before is kept.
         StrictError: with `strict`, at the first example that cannot be explained.
 
@@ -106,6 +109,7 @@ def run(
         >>> done.done, done.failed
         (5, 0)
     """
+    need()
     path = Path(out).absolute()
     before = None
     if path.exists():
@@ -122,6 +126,8 @@ def run(
     if before is not None and source.sizes is not None and source.described() != before["source"]:
         source = _as_begun(source, path, chunk)
     spec = preprocess or model.preprocess or Preprocess()
+    if source.input_shape is None:
+        images.preprocess(np.zeros((64, 64, 3), np.uint8), spec)  # a wrong spec is no fault of every picture
     shape = source.input_shape or _input_shape(spec)
     example = jax.ShapeDtypeStruct(shape, np.dtype(np.float32))
     classes = {} if model.labels is None else {name: index for index, name in enumerate(model.labels)}

@@ -196,6 +196,7 @@ def test_a_model_without_class_scores_predicts_none(tmp_path):
 WRONG = {
     "dtype": ({"dtype": "int8"}, r"dtype: got 'int8', expected 'float32' or 'float16'"),
     "chunk": ({"batch": 4, "chunk": 6}, r"chunk: got 6, expected a multiple of batch = 4"),
+    "preprocess": ({"preprocess": camjax.Preprocess((16, 16), 12)}, r"size 16x16 does not fit in the picture resized"),
     "layer": ({"layer": "feature"}, r"layer: .*'feature'.*'features'"),
     "target": ({"target": "mauve"}, r"target: no class is called 'mauve'"),
 }
