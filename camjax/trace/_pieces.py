@@ -65,7 +65,8 @@ def _together(dims: Sequence[Dim]) -> Dim | None:
 def joined(dims: Sequence[Dim], rank: Sequence[int], size: int, fresh: Fresh) -> Dim:
     """One dimension of an elementwise result; `rank[i]` says how much is known about `dims[i]`.
 
-    Where the same axes of two inputs meet, position by position, those of the first input speak for both.
+    Where the same axes of two inputs meet, position by position, those of the first input speak for both; whole axes
+    speak for what was put together of parts that belong to none (one query for all windows).
     """
     if not dims:
         return fresh.dim(size)
@@ -75,14 +76,23 @@ def joined(dims: Sequence[Dim], rank: Sequence[int], size: int, fresh: Fresh) ->
     if max(rank) in (SPACE, INPUT):
         best = min(rivals, key=lambda d: [f.axis[1:2] for f in d.factors if f.axis[0] == "input"])
     if max(rank) == SPACE and any(_aligned(d) != _aligned(best) for d in rivals):
-        return fresh.dim(size, marked=marked)  # two different grids added up: neither is known any more
+        whole = [
+            d for d in rivals if all(f.whole for f in d.factors) and len({f.axis for f in d.factors}) == len(d.factors)
+        ]
+        if len({_aligned(d) for d in whole}) != 1:
+            return fresh.dim(size, marked=marked)  # two different grids added up: neither is known any more
+        best = whole[0]
     return best._replace(factors=tuple(f._replace(marked=marked) for f in best.factors))
 
 
 def _aligned(dim: Dim) -> Dim:
-    """`dim` without marks, and the same for the same axis of every input."""
+    """`dim` without marks, the same for the same axis of every input, and for whole axes at whatever stride."""
     factors = tuple(
-        f._replace(marked=False, core=0, axis=("input", *f.axis[2:]) if f.axis[0] == "input" else f.axis)
+        Factor(
+            ("input", *f.axis[2:]) if f.axis[0] == "input" else f.axis,
+            f.size,
+            *((1, f.size) if f.whole else (f.stride, f.extent)),
+        )
         for f in dim.factors
     )
     return dim._replace(factors=factors)

@@ -95,6 +95,17 @@ def test_two_different_grids_added_up_are_unknown():
     assert two.factors[0].axis[0] == "other"
 
 
+def test_a_whole_axis_speaks_for_what_is_put_together_of_parts_of_several():
+    windows = Dim((Factor(H, 8, 7, 56), Factor(H, 7, 1, 7)))  # one grid of 7 queries for each of 8 windows
+    for order in ([dim(H, 56), windows], [windows, dim(H, 56)]):
+        assert joined(order, [SPACE, SPACE], 56, Fresh()) == dim(H, 56)
+
+
+def test_a_whole_axis_is_the_same_at_whatever_stride():
+    coarse = Dim((Factor(H, 32, 2, 64),))  # every second position, the others being channels now
+    assert joined([coarse, dim(H, 32)], [SPACE, SPACE], 32, Fresh()) == coarse
+
+
 def test_where_two_inputs_meet_the_first_speaks_for_both():
     there = ("input", 1, 1)
     assert joined([dim(there, 4), dim(H, 4)], [SPACE, SPACE], 4, Fresh()) == dim(H, 4)

@@ -125,6 +125,27 @@ def unfold(x, dimension, size, step):
     return jnp.moveaxis(jnp.stack(windows, dimension % x.ndim), dimension % x.ndim + 1, -1)
 
 
+@op("im2col.default")
+def im2col(x, kernel_size, dilation, padding, stride):
+    """Windows of a picture [batch, channels * window, windows]; where they do not overlap, a mere reshape."""
+    (kh, kw), (sh, sw) = kernel_size, stride
+    batch, channels, *_ = x.shape
+    x = jnp.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
+    rows, columns = (
+        (n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(x.shape[2:], kernel_size, dilation, stride, strict=True)
+    )
+    if list(stride) == list(kernel_size) and set(dilation) == {1}:
+        x = x[:, :, : rows * kh, : columns * kw].reshape(batch, channels, rows, kh, columns, kw)
+        return x.transpose(0, 1, 3, 5, 2, 4).reshape(batch, channels * kh * kw, rows * columns)
+    tops, lefts = (range(0, k * d, d) for k, d in zip(kernel_size, dilation, strict=True))
+    shifted = [
+        x[:, :, top : top + sh * (rows - 1) + 1 : sh, left : left + sw * (columns - 1) + 1 : sw]
+        for top in tops
+        for left in lefts
+    ]
+    return jnp.stack(shifted, 2).reshape(batch, channels * kh * kw, rows * columns)
+
+
 @op("tril.default")
 def tril(x, diagonal=0):
     """The lower triangle."""

@@ -89,6 +89,13 @@ CASES: dict[str, Case] = {
     "pixel_shuffle.default": case(tensor(2, 8, 3, 4), 2),
     "channel_shuffle.default": case(tensor(2, 6, 3, 4), st.sampled_from([2, 3])),
     "unfold.default": case(X, st.sampled_from([1, -2]), st.integers(1, 3), st.integers(1, 3)),
+    "im2col.default": case(
+        tensor(2, 3, 6, 8),
+        pairs([2, 2], [3, 2], [2, 4]),
+        pairs([1, 1], [1, 1], [2, 1]),
+        pairs([0, 0], [1, 2]),
+        pairs([1, 1], [2, 2], [3, 2], [2, 4]),
+    ),
     "tril.default": case(X, st.integers(-1, 1)),
     "triu.default": case(X, st.integers(-1, 1)),
     "meshgrid.indexing": case(st.tuples(tensor(2), tensor(3)).map(list), indexing=st.sampled_from(["ij", "xy"])),
