@@ -32,7 +32,7 @@ from camjax.methods._contract import needs_of
 
 SEED = 100_077  # no training scene has it
 CONTROLS = ("randomcam", "meanactivation", "centeredgaussian")
-FEWER = {"rise": 100, "sscam": 200, "iscam": 500, "opticam": 200}  # scenes, at thousands of evaluations each
+FEWER = {"rise": 100, "sscam": 200, "iscam": 200, "opticam": 200}  # scenes, at thousands of evaluations each
 BATCH = 50
 
 

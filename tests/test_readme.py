@@ -71,7 +71,7 @@ def test_every_python_block_runs(readers_names: dict, tmp_path: Path, monkeypatc
     for block in blocks("python"):
         exec(compile(block, str(README), "exec"), names)
         shown.append(names.get("explanation"))
-    assert len(shown) == 14
+    assert len(shown) == 15
     flax, torch, plain = (explanation.heatmap.shape for explanation in shown[:3])
     assert (flax, torch, plain) == ((2, 16, 16), (2, 3, 16, 16), (2, 16, 16))
     assert (tmp_path / "panel.png").stat().st_size > 1000
