@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -144,6 +146,24 @@ def im2col(x, kernel_size, dilation, padding, stride):
         for left in lefts
     ]
     return jnp.stack(shifted, 2).reshape(batch, channels * kh * kw, rows * columns)
+
+
+@op("col2im.default")
+def col2im(x, output_size, kernel_size, dilation, padding, stride):
+    """Windows [batch, channels * window, windows] laid back onto the picture, and summed where they overlap."""
+    whole = [n + 2 * p for n, p in zip(output_size, padding, strict=True)]
+    counts = [(n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(whole, kernel_size, dilation, stride, strict=True)]
+    kh, kw = kernel_size
+    x = x.reshape(x.shape[0], -1, kh, kw, *counts)
+    picture = jnp.zeros((x.shape[0], x.shape[1], *whole), x.dtype)
+    for i, j in itertools.product(range(kh), range(kw)):
+        config = [(0, 0, 0), (0, 0, 0)]
+        for at, d, s, count, n in zip((i, j), dilation, stride, counts, whole, strict=True):
+            first = at * d
+            config.append((first, n - first - s * (count - 1) - 1, s - 1))
+        picture = picture + lax.pad(x[:, :, i, j], jnp.zeros((), x.dtype), config)
+    (top, left), (height, width) = padding, output_size
+    return picture[:, :, top : top + height, left : left + width]
 
 
 @op("tril.default")

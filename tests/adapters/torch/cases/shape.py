@@ -96,6 +96,11 @@ CASES: dict[str, Case] = {
         pairs([0, 0], [1, 2]),
         pairs([1, 1], [2, 2], [3, 2], [2, 4]),
     ),
+    "col2im.default": any_of(
+        case(tensor(2, 12, 12), [6, 8], [2, 2], [1, 1], [0, 0], [2, 2]),
+        case(tensor(2, 18, 12), [6, 8], [3, 3], [1, 1], [1, 1], [2, 2]),
+        case(tensor(2, 12, 24), [6, 8], [3, 2], [1, 2], [0, 0], [1, 1]),
+    ),
     "tril.default": case(X, st.integers(-1, 1)),
     "triu.default": case(X, st.integers(-1, 1)),
     "meshgrid.indexing": case(st.tuples(tensor(2), tensor(3)).map(list), indexing=st.sampled_from(["ij", "xy"])),
