@@ -64,11 +64,14 @@ def default(
 def _unmoved(value: Value, made_by: Mapping[Value, Equation], named: Collection[Value]) -> Value:
     """The named value that `value` only rearranges, if the module that does so does nothing else."""
     equation = made_by[value]
-    while equation.name in ("transpose", "reshape", "squeeze", "copy", "slice"):
-        (source,) = equation.values
-        if source not in named or equation.frames[-1:] == made_by[source].frames[len(equation.frames) - 1 :][:1]:
-            break
-        value, equation = source, made_by[source]
+    at: Equation | None = equation
+    while at is not None and at.name in ("transpose", "reshape", "squeeze", "copy", "slice"):
+        (source,) = at.values
+        at = made_by.get(source)
+        if at is not None and source in named:
+            if equation.frames[-1:] == at.frames[len(equation.frames) - 1 :][:1]:
+                break
+            value, equation = source, at
     return value
 
 

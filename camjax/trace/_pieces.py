@@ -76,13 +76,16 @@ def joined(dims: Sequence[Dim], rank: Sequence[int], size: int, fresh: Fresh) ->
     if max(rank) in (SPACE, INPUT):
         best = min(rivals, key=lambda d: [f.axis[1:2] for f in d.factors if f.axis[0] == "input"])
     if max(rank) == SPACE and any(_aligned(d) != _aligned(best) for d in rivals):
-        whole = [
-            d for d in rivals if all(f.whole for f in d.factors) and len({f.axis for f in d.factors}) == len(d.factors)
-        ]
+        whole = [d for d in rivals if d.grid == size and _whole(d)]
         if len({_aligned(d) for d in whole}) != 1:
             return fresh.dim(size, marked=marked)  # two different grids added up: neither is known any more
         best = whole[0]
     return best._replace(factors=tuple(f._replace(marked=marked) for f in best.factors))
+
+
+def _whole(dim: Dim) -> bool:
+    """Whether each axis of `dim` is there once, and all of it."""
+    return all(f.whole for f in dim.factors) and len({f.axis for f in dim.factors}) == len(dim.factors)
 
 
 def _aligned(dim: Dim) -> Dim:

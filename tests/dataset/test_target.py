@@ -19,7 +19,11 @@ def test_classes_are_the_same_for_every_example(target, index):
     assert target_of(target, LABELS, 3).index.tolist() == index
 
 
-@pytest.mark.parametrize("target", [None, "label", targets.top(2), targets.contrast("dog", "cat"), np.sum], ids=repr)
+@pytest.mark.parametrize(
+    "target",
+    [None, "label", targets.top(2), targets.contrast("dog", "cat"), np.sum],
+    ids=["predicted", "label", "top", "contrast", "function"],
+)
 def test_others_stay(target):
     assert target_of(target, LABELS, 3) is target
 
