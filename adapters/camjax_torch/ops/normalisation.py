@@ -23,12 +23,21 @@ def batch_norm_no_training(x, weight, bias, mean, var, momentum, eps):
 def batch_norm(x, weight, bias, mean, var, training, momentum, eps, cudnn_enabled=False):
     """(x - mean) / sqrt(var + eps) * weight + bias, per channel."""
     if training or mean is None:
+        return batch_norm_of_one(x, weight, bias, True, momentum, eps)[0]
+    return _batch_norm(x, weight, bias, mean, var, eps)
+
+
+@op("_native_batch_norm_legit.no_stats")
+def batch_norm_of_one(x, weight, bias, training, momentum, eps):
+    """`batch_norm` by the input's own statistics, as kernels are standardised; of one example, for others would mix."""
+    if x.shape[0] != 1:
         raise NotImplementedError(
             "from_torch: a batch normalisation without running statistics (track_running_stats=False) takes "
             "those of the batch, so the map of one picture would depend on the others; give it running "
             "statistics."
         )
-    return _batch_norm(x, weight, bias, mean, var, eps)
+    y = _standardise(x, (0, *range(2, x.ndim)), eps)[0]
+    return _affine(y, _per_channel(weight, x.ndim), _per_channel(bias, x.ndim)), None, None
 
 
 def _batch_norm(

@@ -13,7 +13,11 @@ EPS = st.sampled_from([1e-5, 1e-3])
 
 CASES: dict[str, Case] = {
     "_native_batch_norm_legit_no_training.default": case(IMAGE, MAYBE, MAYBE, *STATISTICS, 0.1, EPS),
-    "batch_norm.default": case(IMAGE, MAYBE, MAYBE, *STATISTICS, False, 0.1, EPS, False),
+    "batch_norm.default": any_of(
+        case(IMAGE, MAYBE, MAYBE, *STATISTICS, False, 0.1, EPS, False),
+        case(tensor(1, 4, 5), MAYBE, MAYBE, None, None, True, 0.1, EPS, False),
+    ),
+    "_native_batch_norm_legit.no_stats": case(tensor(1, 4, 5), MAYBE, MAYBE, True, 0.1, EPS),
     "native_layer_norm.default": case(tensor(2, 3, 4), [4], MAYBE, MAYBE, EPS),
     "layer_norm.default": any_of(
         case(tensor(2, 3, 4), [4], MAYBE, MAYBE, EPS),
