@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import importlib
 import importlib.util
-import os
-import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from camjax._factory import made
 from camjax.cli._errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,24 +102,8 @@ def _need_torch(spec: str) -> None:
 def _from_python(name: str, weights: Path | None) -> Model:
     from camjax import Model
 
-    module_name, _, attribute = name.partition(":")
     where = f"--model python:{name}"
-    sys.path.insert(0, os.getcwd())  # the installed script's own folder stands there, not the user's
-    try:
-        factory: Any = importlib.import_module(module_name)
-        for part in filter(None, attribute.split(".")):
-            factory = getattr(factory, part)
-        if not callable(factory):
-            raise UsageError(f"{where}: {name} is no function; expected one that returns a camjax.Model.")
-        model = factory() if weights is None else factory(weights)
-    except UsageError:
-        raise
-    except Exception as error:  # the user's own code may raise anything; its place is what helps
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f" ({last.filename}, line {last.lineno})"
-        raise UsageError(f"{where}: {type(error).__name__}: {error}{place}") from error
-    finally:
-        sys.path.remove(os.getcwd())
+    model = made(where, name, "a camjax.Model", UsageError, *([] if weights is None else [weights]))
     if not isinstance(model, Model):
         raise UsageError(f"{where}: the function returned {type(model).__name__}, expected a camjax.Model.")
     return model

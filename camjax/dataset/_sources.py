@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import glob
-import importlib
-import os
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from camjax._factory import made
 from camjax.dataset._arrays import Arrays, Factory
 from camjax.dataset._files import Folder, Listed
 from camjax.dataset._source import Source, SourceError
@@ -82,21 +79,4 @@ def _of_shards(paths: Sequence[Path], text: str) -> Source:
 
 
 def _made(name: str) -> Any:
-    module_name, _, attribute = name.partition(":")
-    where = f"source python:{name}"
-    sys.path.insert(0, os.getcwd())  # the installed script's own folder stands there, not the user's
-    try:
-        factory: Any = importlib.import_module(module_name)
-        for part in filter(None, attribute.split(".")):
-            factory = getattr(factory, part)
-        if not callable(factory):
-            raise SourceError(f"{where}: is no function; expected one that returns a data source.")
-        return factory()
-    except SourceError:
-        raise
-    except Exception as error:  # the user's own code may raise anything; its place is what helps
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f" ({last.filename}, line {last.lineno})"
-        raise SourceError(f"{where}: {type(error).__name__}: {error}{place}") from error
-    finally:
-        sys.path.remove(os.getcwd())
+    return made(f"source python:{name}", name, "a data source", SourceError)

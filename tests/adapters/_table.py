@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 
@@ -32,3 +35,18 @@ def error(got: Any, expected: Any) -> float:
     largest = np.abs(expected).max()
     assert largest > 0, "nothing but zeros shows nothing"
     return float(np.abs(np.asarray(got) - np.asarray(expected)).max() / largest)
+
+
+def printed(titles: Sequence[str], entries: Iterable[tuple[str, Any]], cells: Callable[[Any], Sequence[str]]) -> int:
+    """Print a table, a row at a time, and on the error stream which entries failed; 1 if any did."""
+    print(header(titles), flush=True)
+    failed = 0
+    for name, entry in entries:
+        try:
+            print(line(cells(entry)), flush=True)
+        except Exception as problem:  # every other row is wanted all the same
+            failed = 1
+            print(f"{name}: {type(problem).__name__}: {problem}", file=sys.stderr, flush=True)
+        jax.clear_caches()
+        gc.collect()
+    return failed

@@ -9,7 +9,6 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports keras
 
-import gc
 import inspect
 import sys
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ import numpy as np
 from camjax_keras import from_keras
 
 import camjax
-from tests.adapters._table import error, header, line
+from tests.adapters._table import error, printed
 
 BATCH, CLASSES = 2, 10
 
@@ -156,21 +155,11 @@ def _after(model: keras.Model, name: str) -> Any:
     return next(operation.output for operation in later if not isinstance(operation, keras.layers.Layer))
 
 
-def main(names: list[str]) -> int:
-    """Print the table, a row at a time, and on the error stream what failed."""
-    print(header(TITLES), flush=True)
-    failed = 0
-    for name in names or SIDES:
-        try:
-            it = look(name)
-            print(line([*it.cells, *(f"{value:.0e}" for value in measure(it))]), flush=True)
-        except Exception as problem:  # every other row is wanted all the same
-            failed = 1
-            print(f"{name}: {type(problem).__name__}: {problem}", file=sys.stderr, flush=True)
-        jax.clear_caches()
-        gc.collect()
-    return failed
+def row(name: str) -> list[str]:
+    """The cells of a model's row."""
+    it = look(name)
+    return [*it.cells, *(f"{value:.0e}" for value in measure(it))]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(printed(TITLES, [(name, name) for name in sys.argv[1:] or SIDES], row))
