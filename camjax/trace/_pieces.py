@@ -84,8 +84,9 @@ def joined(dims: Sequence[Dim], rank: Sequence[int], size: int, fresh: Fresh) ->
 
 
 def _whole(dim: Dim) -> bool:
-    """Whether each axis of `dim` is there once, and all of it."""
-    return all(f.whole for f in dim.factors) and len({f.axis for f in dim.factors}) == len(dim.factors)
+    """Whether `dim` is made of axes of the input, each of them there once, and all of it."""
+    known = all(f.whole and f.axis[0] == "input" for f in dim.factors)
+    return known and len({f.axis for f in dim.factors}) == len(dim.factors)
 
 
 def _aligned(dim: Dim) -> Dim:

@@ -34,9 +34,11 @@ def _convolution(follow: Follow, equation: Equation, layouts: Sequence[Layout | 
             out[o] = Dim()
             continue
         dim = lay.inside(image[i], (kernel[k] - 1) * p["rhs_dilation"][k])
-        longer = p["window_strides"][k] == p["lhs_dilation"][k] == 1 and shape[o] > dim.size
+        steps = p["window_strides"][k] == p["lhs_dilation"][k] == 1
+        longer = steps and shape[o] > dim.size
         core = max(f.core for f in dim.factors) or dim.size if longer and dim.factors else 0
-        out[o] = lay.resized(dim, shape[o], core) or follow.fresh.dim(shape[o], marked=image[i].marked)
+        stays = dim if steps and shape[o] == dim.grid == dim.size else None  # in a window, a part of an axis
+        out[o] = lay.resized(dim, shape[o], core) or stays or follow.fresh.dim(shape[o], marked=image[i].marked)
     return [tuple(out)]
 
 

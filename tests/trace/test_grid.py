@@ -40,6 +40,14 @@ def patches(x):
     return jnp.concatenate([x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)], -1)
 
 
+def convolved_windows(x):
+    """A convolution inside of each 2x2 window."""
+    y = windows(x).reshape(-1, 2, 2, x.shape[-1])
+    kernel = jnp.eye(x.shape[-1], dtype=x.dtype)[None, None]
+    y = jax.lax.conv_general_dilated(y, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return unwindows(y.reshape(-1, 4, x.shape[-1]))
+
+
 def heads(x):
     """Channels split into two heads in front of the tokens."""
     b, h, w, c = x.shape
@@ -56,6 +64,7 @@ def channel_shuffle(x):
     [
         (lambda x: x * 1.0, (4, 8), 2, "4x8 space, 2 channels"),
         (lambda x: x.transpose(0, 3, 1, 2), (4, 8), 2, "4x8 space, 2 channels"),
+        (convolved_windows, (4, 8), 2, "4x8 space, 2 channels"),
         (lambda x: x.transpose(0, 2, 1, 3), (4, 8), 2, "4x8 space, 2 channels"),
         (tokens(), (4, 8), 2, "4x8 tokens, 2 channels"),
         (tokens(before=1), (4, 8), 2, "4x8 tokens + 1, 2 channels"),

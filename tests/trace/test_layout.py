@@ -99,6 +99,8 @@ def test_a_whole_axis_speaks_for_what_is_put_together_of_parts_of_several():
     windows = Dim((Factor(H, 8, 7, 56), Factor(H, 7, 1, 7)))  # one grid of 7 queries for each of 8 windows
     for order in ([dim(H, 56), windows], [windows, dim(H, 56)]):
         assert joined(order, [SPACE, SPACE], 56, Fresh()) == dim(H, 56)
+    unknown = Dim((Factor(H, 8, 7, 56), Factor(("other", 1), 7, 1, 7)))
+    assert joined([unknown, dim(H, 56)], [SPACE, SPACE], 56, Fresh()) == dim(H, 56)
     shifted = dim(H, 55, before=1)  # what was laid onto the picture beginning at its second position
     assert joined([shifted, dim(H, 56)], [SPACE, SPACE], 56, Fresh()) == dim(H, 56)
 
