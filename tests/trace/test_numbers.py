@@ -10,8 +10,8 @@ from camjax.trace._numbers import interpolates
 
 
 @pytest.mark.parametrize("antialias", [False, True])
-@pytest.mark.parametrize("method", ["nearest", "linear", "cubic", "lanczos3"])
-@pytest.mark.parametrize(("size", "out"), [(7, 14), (28, 7), (3, 96), (16, 15)])
+@pytest.mark.parametrize("method", ["linear", "cubic", "lanczos3"])
+@pytest.mark.parametrize(("size", "out"), [(7, 14), (30, 7), (3, 96), (16, 15)])
 def test_a_resampling_is_seen_whichever_way_the_matrix_lies(method, antialias, size, out):
     matrix = np.asarray(jax.image.resize(jnp.eye(size), (out, size), method, antialias))
     assert interpolates(matrix)
@@ -24,6 +24,8 @@ def test_a_resampling_is_seen_whichever_way_the_matrix_lies(method, antialias, s
         np.random.default_rng(0).normal(size=(7, 14)),
         np.abs(np.random.default_rng(0).normal(size=(7, 14))) / 14,
         np.full((2, 5), 1 / 5),  # a mean, twice
+        np.repeat(np.eye(2), 3, 0),  # repeated, by adaptive pooling for one
+        np.kron(np.eye(3), np.full((1, 4), 1 / 4)),  # pooled
         np.eye(7)[::-1][:5],  # mirrored
         np.eye(7)[:5],  # cropped
         np.eye(7),
@@ -32,7 +34,7 @@ def test_a_resampling_is_seen_whichever_way_the_matrix_lies(method, antialias, s
         np.ones(7) / 7,
     ],
 )
-def test_weights_means_and_moves_are_not(matrix):
+def test_weights_means_repetitions_and_moves_are_not(matrix):
     assert not interpolates(matrix)
 
 
