@@ -33,6 +33,12 @@ MODELS = (
 )
 Spec = Annotated[str, _option("--model", "-m", metavar="SPEC", help=MODELS)]
 Weights = Annotated[Path | None, _option("--weights", "-w", metavar="FILE", help=".pth or .safetensors.")]
+LAYER = "See camjax layers; several times for several layers, or 'stages'. Default: found."
+LayerNames = Annotated[list[str] | None, _option("--layer", "-l", help=LAYER)]
+Fusion = Annotated[str | None, _option("--fusion", help="Of several layers: mean, max, sum, product, layercam.")]
+Method = Annotated[str, _option("--method", help="One of those that camjax methods lists.")]
+Seed = Annotated[int, _option("--seed", help="Of methods that draw random numbers.")]
+Scores = Annotated[str, _option("--scores", help="logits (before a softmax) or outputs.")]
 Size = Annotated[str | None, _input("--size", "N|HxW", "Size of the input, cut from the centre.")]
 Resize = Annotated[str | None, _input("--resize", "N|none", "Resize the shorter side to N first.")]
 Mean = Annotated[str | None, _input("--mean", "R,G,B", "Subtracted after --scale.")]
@@ -41,7 +47,6 @@ Scale = Annotated[float | None, _input("--scale", None, "Pixels 0..255 are divid
 Layout = Annotated[str | None, _input("--layout", "NHWC|NCHW", "Order of the axes.")]
 Interpolation = Annotated[str | None, _input("--interpolation", "NAME", "bilinear, bicubic, ...")]
 PICTURES = "Pictures, and folders of them; without any, a picture that comes with camjax."
-LAYER = "See camjax layers; several times for several layers, or 'stages'. Default: found."
 SOURCE = (
     "A folder of pictures, a list (.csv, .jsonl), arrays (.npy, .npz), shards (.tar, .tfrecord, .array_record; also a "
     "quoted pattern, or a folder of them), or python:MODULE:FUNCTION, which returns a data source."
@@ -72,14 +77,12 @@ def explain(
     pictures: Annotated[list[Path] | None, typer.Argument(metavar="IMAGE|FOLDER", help=PICTURES)] = None,
     model: Spec = "testbed",
     weights: Weights = None,
-    layer: Annotated[list[str] | None, _option("--layer", "-l", help=LAYER)] = None,
-    fusion: Annotated[
-        str | None, _option("--fusion", help="Of several layers: mean, max, sum, product, layercam.")
-    ] = None,
-    method: Annotated[str, _option("--method", help="One of those that camjax methods lists.")] = "gradcam",
-    seed: Annotated[int, _option("--seed", help="Of methods that draw random numbers.")] = 0,
+    layer: LayerNames = None,
+    fusion: Fusion = None,
+    method: Method = "gradcam",
+    seed: Seed = 0,
     target: Annotated[list[str] | None, _option("--target", "-t", metavar="CLASS|NAME|top:K", help=TARGET)] = None,
-    scores: Annotated[str, _option("--scores", help="logits (before a softmax) or outputs.")] = "logits",
+    scores: Scores = "logits",
     out: Annotated[Path, _option("--out", "-o", metavar="DIR", help="For the panels.")] = Path("camjax-out"),
     save_arrays: Annotated[bool, _option("--save-arrays", help="Also write the maps, as .npz.")] = False,
     batch: Annotated[int, typer.Option("--batch", min=1, help="How many pictures run at once.")] = 16,
@@ -111,12 +114,12 @@ def run(
     out: Annotated[Path, _option("--out", "-o", metavar="RUN.zarr", help="The store; one that is there is continued.")],
     model: Spec = "testbed",
     weights: Weights = None,
-    layer: Annotated[list[str] | None, _option("--layer", "-l", help=LAYER)] = None,
-    fusion: Annotated[str | None, _option("--fusion", help="Of several layers; see camjax explain.")] = None,
-    method: Annotated[str, _option("--method", help="One of those that camjax methods lists.")] = "gradcam",
-    seed: Annotated[int, _option("--seed", help="Of methods that draw random numbers.")] = 0,
+    layer: LayerNames = None,
+    fusion: Fusion = None,
+    method: Method = "gradcam",
+    seed: Seed = 0,
     target: Annotated[list[str] | None, _option("--target", "-t", metavar="CLASS|top:K|label", help=OF_ALL)] = None,
-    scores: Annotated[str, _option("--scores", help="logits (before a softmax) or outputs.")] = "logits",
+    scores: Scores = "logits",
     batch: Annotated[int, typer.Option("--batch", min=1, help="How many examples run at once.")] = 32,
     chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="How many are written at once.")] = None,
     maps: Annotated[str, _option("--maps", help="coarse, or full: also heatmaps of the input's size.")] = "coarse",
