@@ -7,9 +7,11 @@ import os
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from camjax import _jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +71,7 @@ def load(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:
     path = Path(path)
     _check_file(path)
     with quiet():
-        return _decode(path, path)
+        return np.array(_decode(path, path), dtype=np.uint8)
 
 
 def decode(data: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
@@ -84,9 +86,7 @@ def decode(data: bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
         >>> decode(b"P6 2 1 255 abcdef", "two pixels").tolist()
         [[[97, 98, 99], [100, 101, 102]]]
     """
-    if not data:
-        raise ImageError(f"{name}: the file is empty (0 bytes); copy or download it again.", "empty")
-    return _decode(io.BytesIO(data), name)
+    return np.array(_content(data, name), dtype=np.uint8)
 
 
 @contextmanager
@@ -132,12 +132,60 @@ def crop(
 
     _check_rgb(image)
     name = spec.interpolation if interpolation is None else interpolation
-    if name not in INTERPOLATIONS:
-        raise ValueError(f"interpolation: got {name!r}, expected one of {', '.join(INTERPOLATIONS)}.")
-    height, width = spec.size if size is None else size
-    box = _box(image.shape[0], image.shape[1], spec)
-    method = Image.Resampling[name.upper()]
-    return np.array(Image.fromarray(image).resize((width, height), method, box=box), dtype=np.uint8)
+    return np.array(_resampled(Image.fromarray(image), spec, spec.size if size is None else size, name), dtype=np.uint8)
+
+
+def view(
+    picture: bytes | UInt8[np.ndarray, "height width 3"], spec: Preprocess, name: str = "image"
+) -> UInt8[np.ndarray, "h w c"]:
+    """`crop` of a picture, or of a picture file's content, with as many channels as the model has: 3, or 1 (luminance).
+
+    `normalise` makes the model's input of it, here or on a device. It may run in several threads at once, all of them
+    inside one `quiet()`; the array may be the picture itself, and is not to be written.
+
+    Raises:
+        ImageError: as `load`; `name` is what the text calls the content.
+        ValueError: as `preprocess`.
+
+    Example:
+        >>> import camjax
+        >>> spec = camjax.Preprocess(size=(1, 2), resize=None)
+        >>> view(b"P6 2 1 255 abcdef", spec).tolist()
+        [[[97, 98, 99], [100, 101, 102]]]
+    """
+    from PIL import Image
+
+    channels = _checked(spec)
+    pixels = _jpeg.pixels(picture, Image.MAX_IMAGE_PIXELS) if isinstance(picture, bytes) else picture
+    if pixels is None:
+        image = _content(bytes(picture), name)
+    else:
+        _check_rgb(pixels)
+        if spec.resize is None and pixels.shape == (*spec.size, channels):
+            return pixels  # nothing would be resampled
+        image = Image.fromarray(pixels)
+    image = _resampled(image, spec, spec.size, spec.interpolation)
+    return np.asarray(image) if channels == 3 else np.asarray(image.convert("L"))[..., None]
+
+
+def normalise(seen: Any, spec: Preprocess) -> Any:
+    """A model's input for what it sees of one picture: `(seen / scale - mean) / std`, in the model's layout.
+
+    Args:
+        seen: `[h, w, c]` uint8, of NumPy or of jax, where it can be traced and mapped.
+        spec: the model's; its `mean` has c numbers.
+
+    Returns:
+        float32, `[h, w, c]` or `[c, h, w]`.
+
+    Example:
+        >>> import camjax
+        >>> normalise(np.full((1, 1, 3), 255, np.uint8), camjax.Preprocess(mean=(0.5,) * 3, std=(0.5,) * 3)).tolist()
+        [[[1.0, 1.0, 1.0]]]
+    """
+    mean, std = (np.array(numbers, np.float32).reshape(1, 1, -1) for numbers in (spec.mean, spec.std))
+    x = (seen.astype(np.float32) / np.float32(spec.scale) - mean) / std
+    return x.transpose(2, 0, 1) if spec.layout == "NCHW" else x
 
 
 def preprocess(
@@ -163,6 +211,13 @@ def preprocess(
         >>> x.shape, float(x.max()), seen.shape
         ((2, 2, 3), 1.0, (2, 2, 3))
     """
+    channels = _checked(spec)
+    seen = crop(image, spec)
+    return np.ascontiguousarray(normalise(seen if channels == 3 else _luminance(seen), spec)), seen
+
+
+def _checked(spec: Preprocess) -> int:
+    # The number of channels of a preprocessing that makes sense.
     channels = len(spec.mean)
     if len(spec.std) != channels or channels not in (1, 3):
         raise ValueError(
@@ -172,12 +227,7 @@ def preprocess(
         raise ValueError(f"preprocess: std {spec.std} and scale {spec.scale} divide, so none may be 0.")
     if spec.layout not in ("NHWC", "NCHW"):
         raise ValueError(f"preprocess: layout is 'NHWC' or 'NCHW', got {spec.layout!r}.")
-    seen = crop(image, spec)
-    values = seen if channels == 3 else _luminance(seen)
-    x = (values / np.float32(spec.scale) - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
-    if spec.layout == "NCHW":
-        x = np.moveaxis(x, -1, 0)
-    return np.ascontiguousarray(x, dtype=np.float32), seen
+    return channels
 
 
 def _check_file(path: Path) -> None:
@@ -199,7 +249,13 @@ def _check_rgb(image: np.ndarray) -> None:
         )
 
 
-def _decode(file: Path | io.BytesIO, name: str | Path) -> UInt8[np.ndarray, "height width 3"]:
+def _content(data: bytes, name: str) -> Image.Image:
+    if not data:
+        raise ImageError(f"{name}: the file is empty (0 bytes); copy or download it again.", "empty")
+    return _decode(io.BytesIO(data), name)
+
+
+def _decode(file: Path | io.BytesIO, name: str | Path) -> Image.Image:
     from PIL import Image, ImageOps
 
     with _worded(name), Image.open(file, formats=FORMATS) as image:
@@ -209,7 +265,8 @@ def _decode(file: Path | io.BytesIO, name: str | Path) -> UInt8[np.ndarray, "hei
         if limit is not None and pixels > limit:  # Pillow itself would only warn up to twice as many
             raise Image.DecompressionBombError(f"{pixels} pixels, the limit is {limit}")
         image.load()
-        return np.array(_to_rgb(ImageOps.exif_transpose(image), image.format, name), dtype=np.uint8)
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image, image.format, name)
 
 
 @contextmanager
@@ -254,7 +311,16 @@ def _to_rgb(image: Image.Image, format: str | None, name: str | Path) -> Image.I
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _resampled(image: Image.Image, spec: Preprocess, size: tuple[int, int], interpolation: str) -> Image.Image:
+    from PIL import Image
+
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(f"interpolation: got {interpolation!r}, expected one of {', '.join(INTERPOLATIONS)}.")
+    box, method = _box(image.height, image.width, spec), Image.Resampling[interpolation.upper()]
+    return image.resize((size[1], size[0]), method, box=box)
 
 
 def _box(height: int, width: int, spec: Preprocess) -> tuple[float, float, float, float]:

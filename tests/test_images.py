@@ -4,6 +4,7 @@ import re
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -259,6 +260,21 @@ def test_layout_scale_and_one_channel():
     luminance = seen @ [0.299, 0.587, 0.114]  # ITU-R 601
     assert np.abs(x[..., 0] * 255 - luminance).max() <= 1
     assert seen.shape == (32, 24, 3)
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+def test_the_view_of_a_file_is_the_crop_of_its_picture_and_normalised_by_jax_the_input(tmp_path, channels):
+    spec = Preprocess((32, 24), 48, mean=(0.4,) * channels, std=(0.2,) * channels, layout="NCHW")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "a.jpg", Image.fromarray(photo(50, 70)), exif=exif)
+    view = images.view(path.read_bytes(), spec)
+    x, seen = images.preprocess(images.load(path), spec)
+    np.testing.assert_array_equal(view, images.view(images.load(path), spec))
+    if channels == 3:
+        np.testing.assert_array_equal(view, seen)
+    np.testing.assert_array_equal(images.normalise(view, spec), x)
+    np.testing.assert_allclose(jax.jit(lambda view: images.normalise(view, spec))(view), x, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 
 from camjax import images
@@ -24,7 +25,7 @@ class Batch(NamedTuple):
 
     Attributes:
         start: the first one's index.
-        x: the inputs, `[b, ...]`.
+        x: what the model sees of pictures, uint8, `[b, h, w, c]`; or the inputs, `[b, ...]`, where a source holds such.
         label: their classes; -1 where they are not known.
         outcome: `EXPLAINED` where there is something to explain, else why not.
         detail: the same in words; empty where all is well.
@@ -45,8 +46,8 @@ class Batches:
         source: the examples.
         starts: the first example of each batch.
         size: how many examples a batch has.
-        shape: the shape of one input.
-        preprocess: how pictures become inputs.
+        like: one row of `x`, its shape and dtype.
+        preprocess: how pictures become inputs; None where the source holds inputs.
         classes: the index of each class's name.
         labelled: whether an example without a label, or with one that is no class, cannot be explained.
     """
@@ -54,8 +55,8 @@ class Batches:
     source: Source
     starts: Sequence[int]
     size: int
-    shape: tuple[int, ...]
-    preprocess: Preprocess
+    like: jax.ShapeDtypeStruct
+    preprocess: Preprocess | None
     classes: Mapping[str, int]
     labelled: bool
 
@@ -64,7 +65,7 @@ class Batches:
 
     def __getitem__(self, index: int) -> Batch:
         start = self.starts[index]
-        x = np.zeros((self.size, *self.shape), np.float32)
+        x = np.zeros((self.size, *self.like.shape), self.like.dtype)
         label = np.full(self.size, -1, np.int32)
         outcome = np.full(self.size, Outcome.EXPLAINED, np.uint8)
         detail = [""] * self.size
@@ -77,13 +78,10 @@ class Batches:
 
     def _read(self, index: int) -> tuple[np.ndarray, int]:
         try:
-            record = self.source[index]
-            label = self._class(record.label)
-            image = record.image
-            if isinstance(image, bytes):
-                image = images.decode(image, "")
-            if image.dtype == np.uint8:
-                image = images.preprocess(image, self.preprocess)[0]
+            image, label = self.source[index]
+            label = self._class(label)
+            picture = isinstance(image, bytes) or image.dtype == np.uint8
+            x = images.view(image, self.preprocess, "") if picture and self.preprocess else np.asarray(image)
         except images.ImageError as error:
             raise RecordError(OF_IMAGE_ERROR[error.kind], str(error).removeprefix(": ")) from error
         except ValueError as error:  # pixels that do not fit the preprocessing
@@ -92,10 +90,14 @@ class Batches:
             raise RecordError(Outcome.TOO_LARGE, "there is not enough memory to decode it.") from error
         except OSError as error:
             raise RecordError(Outcome.UNREADABLE, f"cannot be read ({error.strerror or error}).") from error
-        if image.shape != self.shape:
-            text = f"has the shape {list(image.shape)}, the model's input has {list(self.shape)}."
+        if picture is (self.preprocess is None):
+            kinds = ("a picture", "a model's input")
+            text = f"is {kinds[not picture]}, the first record is {kinds[picture]}."
+            raise RecordError(Outcome.RECORD, text)
+        if x.shape != self.like.shape:
+            text = f"has the shape {list(x.shape)}, the model's input has {list(self.like.shape)}."
             raise RecordError(Outcome.SHAPE, text)
-        return image, label
+        return x, label
 
     def _class(self, label: int | str | None) -> int:
         found = self.classes.get(label, None) if isinstance(label, str) else label

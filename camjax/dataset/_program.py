@@ -14,8 +14,10 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 import camjax
+from camjax import images
 from camjax._example import class_scores, wide
 from camjax._layers import splits
+from camjax._model import Preprocess
 from camjax._target import logits
 from camjax.dataset._target import is_label, target_of
 
@@ -66,6 +68,8 @@ class Program:
         example: one example's shape and dtype, without a batch axis.
         question: what is asked.
         batch: how many examples run at once, a multiple of the number of devices.
+        preprocess: how what the model sees of a picture, uint8, becomes its input; it is made on the devices, so that
+            a quarter of the bytes go there, and no thread of the host's is busy with it. None: inputs come as they are.
         devices: those of this process; all of them by default.
 
     Raises:
@@ -73,7 +77,13 @@ class Program:
     """
 
     def __init__(
-        self, model: Any, example: Any, question: Question, batch: int, devices: Sequence[Any] | None = None
+        self,
+        model: Any,
+        example: Any,
+        question: Question,
+        batch: int,
+        preprocess: Preprocess | None = None,
+        devices: Sequence[Any] | None = None,
     ) -> None:
         devices = jax.local_devices() if devices is None else list(devices)
         if batch % len(devices):
@@ -103,13 +113,14 @@ class Program:
         except ValueError:  # the model has no class scores; then it predicts no class
             self.classes = None
         target = target_of(question.target, model.labels, self.classes)
-        run = functools.partial(_answers, explain, first if self.classes else None, question, target)
+        run = functools.partial(_answers, explain, first if self.classes else None, question, target, preprocess)
         mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,))
         whole, rows = PartitionSpec(), PartitionSpec(AXIS)
         sharded = jax.shard_map(run, mesh=mesh, in_specs=(whole, rows, rows, rows), out_specs=rows, check_vma=False)
         self._rows = NamedSharding(mesh, rows)
         self._model = jax.device_put(model, NamedSharding(mesh, whole))
-        shapes = [((batch, *example.shape), example.dtype), ((batch,), jnp.int32), ((batch,), jnp.int32)]
+        self.row = example if preprocess is None else viewed(preprocess)
+        shapes = [((batch, *self.row.shape), self.row.dtype), ((batch,), jnp.int32), ((batch,), jnp.int32)]
         inputs = [jax.ShapeDtypeStruct(shape, dtype, sharding=self._rows) for shape, dtype in shapes]
         lowered = jax.jit(sharded).lower(self._model, *inputs)
         answers = lowered.out_info._asdict()
@@ -127,9 +138,19 @@ class Program:
 
 
 def _answers(
-    explain: Any, cut: Any, question: Question, target: Any, model: Any, x: Any, labels: Any, ids: Any
+    explain: Any,
+    cut: Any,
+    question: Question,
+    target: Any,
+    preprocess: Preprocess | None,
+    model: Any,
+    x: Any,
+    labels: Any,
+    ids: Any,
 ) -> Answers:
     # The rows of one device.
+    if preprocess is not None:
+        x = jax.vmap(functools.partial(images.normalise, spec=preprocess))(x)
     found = explain(model, x, labels if is_label(target) else target, ids=ids, key=jax.random.key(question.seed))
     heatmap = weights = None
     if question.heatmaps:
@@ -158,6 +179,11 @@ def _halved(raw: Float[Array, "b K *space"]) -> tuple[Float[Array, "b K *space"]
     _, exponent = jnp.frexp(jnp.where(jnp.isfinite(largest) & (largest > 0), largest, jnp.float32(1)))
     scale = jnp.ldexp(jnp.ones_like(largest), exponent)
     return (raw / jnp.expand_dims(scale, range(2, raw.ndim))).astype(jnp.float16), scale
+
+
+def viewed(spec: Preprocess) -> jax.ShapeDtypeStruct:
+    """What a model sees of one picture."""
+    return jax.ShapeDtypeStruct((*spec.size, len(spec.mean)), np.uint8)
 
 
 def fingerprint(model: Any, example: Any) -> dict[str, str]:

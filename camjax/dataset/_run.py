@@ -128,14 +128,14 @@ def run(
     spec = preprocess or model.preprocess or Preprocess()
     if source.input_shape is None:
         images.preprocess(np.zeros((64, 64, 3), np.uint8), spec)  # a wrong spec is no fault of every picture
-    shape = source.input_shape or _input_shape(spec)
-    example = jax.ShapeDtypeStruct(shape, np.dtype(np.float32))
+    example = jax.ShapeDtypeStruct(source.input_shape or _input_shape(spec), np.dtype(np.float32))
+    pictures = spec if source.input_shape is None else None
     classes = {} if model.labels is None else {name: index for index, name in enumerate(model.labels)}
     own = is_label(target)
     if own:
         _check_labels(source, classes)
     question = Question(method, layer, target, fusion, scores, smoothing, axes, seed, heatmaps, weights, dtype)
-    program = Program(model, example, question, batch)
+    program = Program(model, example, question, batch, pictures)
     described = identity(source, model, example, question, program, spec, chunk, about)
     arrays = _arrays(program, source, question)
     share = Share.own()
@@ -159,8 +159,8 @@ def run(
         mine = np.concatenate([outcomes[:0], *(outcomes[n * chunk : (n + 1) * chunk] for n in numbers)])
         waiting = [n * chunk for n in numbers if outcomes[n * chunk] == Outcome.WAITING]
         starts = [start for first in waiting for start in range(first, min(first + chunk, len(source)), batch)]
-        batches = Batches(source, starts, batch, shape, spec, classes, own)
-        threads = os.cpu_count() or 1 if threads is None else threads
+        batches = Batches(source, starts, batch, program.row, pictures, classes, own)
+        threads = _processors() if threads is None else threads
         refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
         work = Work(program, writer, arrays, source, chunk, refusal, strict, mine)
         with feed(batches, threads, workers) as found:
@@ -187,6 +187,11 @@ def _as_begun(source: Source, path: Path, chunk: int) -> Source:
     if not all((path / name).is_dir() for name in _layout.LISTED):
         return source
     return source.continued(*Writer(path, _layout.LISTED, chunk).names_and_sizes())
+
+
+def _processors() -> int:
+    # Those that this process may use, which a cluster or a container makes fewer than there are.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _input_shape(spec: Preprocess) -> tuple[int, ...]:

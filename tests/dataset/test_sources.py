@@ -6,11 +6,14 @@ import pickle
 import struct
 import tarfile
 
+import jax
 import numpy as np
 import pytest
 
+import camjax
 from camjax import dataset
 from camjax.dataset import Outcome, RecordError, SourceError, source_of
+from camjax.dataset._feed import Batches
 from tests.dataset.conftest import encoded, pictures
 
 JPEGS = [encoded(picture) for picture in pictures(6)]
@@ -226,3 +229,16 @@ def test_what_cannot_be_used_is_refused_in_words(make, message, tmp_path):
 def test_labels_must_be_as_many():
     with pytest.raises(SourceError, match=r"labels: got int64 \[2\], expected 3 class indices or names"):
         dataset._arrays.Arrays(pictures(3), [1, 2])
+
+
+@pytest.mark.parametrize("pictures_first", [True, False])
+def test_a_source_of_pictures_has_no_inputs_and_the_other_way_round(pictures_first):
+    records = [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16, 3), np.float32)]
+    source = dataset.source_of(records if pictures_first else records[::-1])
+    spec = camjax.Preprocess((16, 16), None)
+    like = jax.ShapeDtypeStruct((16, 16, 3), np.uint8 if pictures_first else np.float32)
+    batch = Batches(source, [0], 3, like, spec if pictures_first else None, {}, False)[0]
+    assert batch.x.dtype == like.dtype
+    assert batch.outcome.tolist() == [Outcome.EXPLAINED, Outcome.RECORD, Outcome.EXPLAINED]
+    kinds = "a model's input", "a picture"
+    assert batch.detail[1] == f"is {kinds[not pictures_first]}, the first record is {kinds[pictures_first]}."
