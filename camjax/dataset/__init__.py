@@ -24,6 +24,7 @@ from camjax.dataset._outcome import Outcome as Outcome
 from camjax.dataset._processes import Share as Share
 from camjax.dataset._processes import join as join
 from camjax.dataset._run import run as run
+from camjax.dataset._sharding import Sharding as Sharding
 from camjax.dataset._source import Record as Record
 from camjax.dataset._source import RecordError as RecordError
 from camjax.dataset._source import Source as Source

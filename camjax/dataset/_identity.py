@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import camjax
+from camjax.dataset._inputs import Inputs
 from camjax.dataset._program import Program, Question, fingerprint
-from camjax.dataset._source import Source
 
 # What is not compared: names and places, which change nothing.
 ABOUT = ("format", "about")
@@ -21,14 +21,7 @@ _WORDS = {
 
 
 def identity(
-    source: Source,
-    model: Any,
-    example: Any,
-    question: Question,
-    program: Program,
-    preprocess: Any,
-    chunk: int,
-    about: dict[str, Any],
+    inputs: Inputs, model: Any, question: Question, program: Program, chunk: int, about: dict[str, Any]
 ) -> dict[str, Any]:
     """What a store's attributes say of its run. The same command gives the same.
 
@@ -43,16 +36,16 @@ def identity(
     }
     asked["layer"] = list(program.layers)
     return {
-        "source": source.described(),
-        "model": fingerprint(model, example),
+        "source": inputs.source.described(),
+        "model": fingerprint(model, inputs.example),
         "question": asked,
-        "preprocess": None if source.input_shape is not None else _listed(dataclasses.asdict(preprocess)),
+        "preprocess": None if inputs.pictures is None else _listed(dataclasses.asdict(inputs.pictures)),
         "batch": program.batch,
         "chunk": chunk,
         "versions": {"camjax": camjax.__version__, "jax": jax.__version__},
         "about": {
             "labels": None if model.labels is None else list(model.labels),
-            "platform": program.devices[0].platform,
+            "platform": program.places.devices[0].platform,
             **about,
         },
     }

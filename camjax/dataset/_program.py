@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import PartitionSpec
 
 import camjax
 from camjax import images
@@ -19,12 +18,11 @@ from camjax._example import class_scores, wide
 from camjax._layers import splits
 from camjax._model import Preprocess
 from camjax._target import logits
+from camjax.dataset._sharding import AXIS, Places
 from camjax.dataset._target import is_label, target_of
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
-
-AXIS = "data"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,20 +58,21 @@ class Answers(NamedTuple):
 class Program:
     """`camjax.explainer` for batches of one size, compiled once; each device explains a part of a batch.
 
-    The devices exchange nothing: an example's explanation does not depend on the others, so each device runs the
-    program for its own rows, with a copy of the parameters.
+    Examples do not depend on each other, so each device, or each group of devices that share the parameters, runs the
+    program for its own rows, and exchanges nothing with the others. The inputs are not donated, since no answer has
+    their shape, but nobody holds them: each batch's are freed when it is done.
 
     Args:
         model: a `Model`.
         example: one example's shape and dtype, without a batch axis.
         question: what is asked.
-        batch: how many examples run at once, a multiple of the number of devices.
+        batch: how many examples run at once.
         preprocess: how what the model sees of a picture, uint8, becomes its input; it is made on the devices, so that
             a quarter of the bytes go there, and no thread of the host's is busy with it. None: inputs come as they are.
-        devices: those of this process; all of them by default.
+        places: where they run, and where parameters lie; by default all devices of this process, each with a copy.
 
     Raises:
-        ValueError: as `camjax.explainer`; or the batch cannot be divided.
+        ValueError: as `camjax.explainer`; or the parameters cannot be divided.
     """
 
     def __init__(
@@ -83,15 +82,9 @@ class Program:
         question: Question,
         batch: int,
         preprocess: Preprocess | None = None,
-        devices: Sequence[Any] | None = None,
+        places: Places | None = None,
     ) -> None:
-        devices = jax.local_devices() if devices is None else list(devices)
-        if batch % len(devices):
-            raise ValueError(
-                f"batch: {batch} examples cannot be divided evenly among {len(devices)} devices; "
-                f"use {-(-batch // len(devices)) * len(devices)}."
-            )
-        self.batch, self.devices = batch, devices
+        self.batch, self.places = batch, places or Places.of(None, None, batch)
         one = jax.ShapeDtypeStruct((1, *example.shape), example.dtype)
         cuts, fusion = splits(
             model, one, question.layer, question.method, question.axes, question.scores, question.fusion
@@ -114,15 +107,20 @@ class Program:
             self.classes = None
         target = target_of(question.target, model.labels, self.classes)
         run = functools.partial(_answers, explain, first if self.classes else None, question, target, preprocess)
-        mesh = jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(jax.sharding.AxisType.Auto,))
         whole, rows = PartitionSpec(), PartitionSpec(AXIS)
-        sharded = jax.shard_map(run, mesh=mesh, in_specs=(whole, rows, rows, rows), out_specs=rows, check_vma=False)
-        self._rows = NamedSharding(mesh, rows)
-        self._model = jax.device_put(model, NamedSharding(mesh, whole))
+        sharded = jax.shard_map(
+            run,
+            mesh=self.places.mesh,
+            in_specs=(whole, rows, rows, rows),
+            out_specs=rows,
+            axis_names={AXIS},  # over the others the compiler divides, as the parameters are
+            check_vma=False,
+        )
+        self.model = dataclasses.replace(model, params=self.places.put(model.params))
         self.row = example if preprocess is None else viewed(preprocess)
         shapes = [((batch, *self.row.shape), self.row.dtype), ((batch,), jnp.int32), ((batch,), jnp.int32)]
-        inputs = [jax.ShapeDtypeStruct(shape, dtype, sharding=self._rows) for shape, dtype in shapes]
-        lowered = jax.jit(sharded).lower(self._model, *inputs)
+        inputs = [jax.ShapeDtypeStruct(shape, dtype, sharding=self.places.rows) for shape, dtype in shapes]
+        lowered = jax.jit(sharded).lower(self.model, *inputs)
         answers = lowered.out_info._asdict()
         self.shapes: dict[str, tuple[int, ...]] = {k: v.shape for k, v in answers.items() if v is not None}
         self._lowered = lowered
@@ -134,7 +132,7 @@ class Program:
 
     def __call__(self, x: np.ndarray, labels: np.ndarray, ids: np.ndarray) -> Answers:
         """The answers for one batch. They are still being computed when this returns."""
-        return self.compiled(self._model, *jax.device_put((x, labels, ids), self._rows))
+        return self.compiled(self.model, *jax.device_put((x, labels, ids), self.places.rows))
 
 
 def _answers(

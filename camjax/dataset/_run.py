@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from camjax import images
 from camjax._model import Model, Preprocess
 from camjax.dataset import _layout
 from camjax.dataset._extra import need
-from camjax.dataset._feed import Batches, feed
+from camjax.dataset._feed import feed
 from camjax.dataset._hold import Stop, held
 from camjax.dataset._identity import differences, identity
+from camjax.dataset._inputs import Inputs
 from camjax.dataset._outcome import Outcome
 from camjax.dataset._processes import Share, await_store
 from camjax.dataset._program import Program, Question
-from camjax.dataset._source import Source, SourceError
+from camjax.dataset._sharding import Places, Sharding
+from camjax.dataset._source import Source
 from camjax.dataset._sources import source_of
 from camjax.dataset._target import is_label
 from camjax.dataset._work import Progress, Work
@@ -53,15 +53,17 @@ def run(
     chunk: int | None = None,
     threads: int | None = None,
     workers: int = 0,
+    devices: int | Sequence[Any] | None = None,
+    sharding: Sharding | None = None,
     strict: bool = False,
     progress: Callable[[Progress], None] | None = None,
     about: dict[str, Any] | None = None,
 ) -> Progress:
     """Explains every example of a source, and keeps the maps in a Zarr store, which `camjax.dataset.open` reads.
 
-    Called again, it continues where the store ends: after a process that was killed at any moment, at most one chunk
-    is computed again, and the store comes out with the same bytes. An example that cannot be explained is a row with
-    the reason. On SIGTERM the chunk is finished.
+    Called again, it continues where the store ends: after a process that was killed at any moment, the chunk that was
+    not yet written is computed again, and the store comes out with the same bytes. An example that cannot be explained
+    is a row with the reason. On SIGTERM the chunk is finished.
 
     Several processes that have met by `join` do it together, each its own chunks, on its own devices; the results do
     not depend on how many they are.
@@ -87,6 +89,8 @@ def run(
         chunk: how many are written at once, a multiple of `batch`; by default about 512.
         threads: how many threads read and decode; by default as many as there are processors.
         workers: how many processes read and decode, each with so many threads; 0: this one.
+        devices: how many of this process's devices are used, or which; by default all.
+        sharding: how parameters that do not fit on one device are divided; by default each device has a copy.
         strict: whether to stop at the first example that cannot be explained.
         progress: is called after each chunk.
         about: what else the store shall say of the run: names and texts, which are not compared.
@@ -111,60 +115,51 @@ def run(
     """
     need()
     path = Path(out).absolute()
-    before = None
-    if path.exists():
-        before = _layout.description(path)  # something else is refused before anything is read
-    else:
-        check_writable(path)
+    begun = _begun(path)  # something else is refused before anything is read
+    chunk = _checked_chunk(batch, chunk)
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype: got {dtype!r}, expected 'float32' or 'float16'.")
+    about = {"source": os.path.abspath(source) if isinstance(source, str | Path) else None, **(about or {})}
+    source = source_of(source)
+    if begun is not None and source.sizes is not None and source.described() != begun["source"]:
+        source = _as_begun(source, path, chunk)
+    inputs = Inputs.of(source, model, preprocess, is_label(target))
+    question = Question(method, layer, target, fusion, scores, smoothing, axes, seed, heatmaps, weights, dtype)
+    places = Places.of(devices, sharding, batch)
+    program = Program(model, inputs.example, question, batch, inputs.pictures, places)
+    arrays = _arrays(program, source, question)
+    share = Share.own()
+    _begin(path, share, arrays, source, chunk, identity(inputs, model, question, program, chunk, about))
+    with held(path) if share.process == 0 else contextlib.nullcontext(), Stop() as stop:
+        writer = Writer(path, [array.name for array in arrays], chunk)
+        mine, starts = _waiting(writer.outcomes(), share, chunk, batch)
+        refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
+        work = Work(program, writer, arrays, source, chunk, refusal, strict, mine, progress)
+        threads = _processors() if threads is None else threads
+        with feed(inputs.batches(starts, batch, program.row), threads, workers) as found:
+            return work(found, stop)
+
+
+def _begun(path: Path) -> dict[str, Any] | None:
+    # The description of the run that is to be continued.
+    if path.exists():
+        return _layout.description(path)
+    check_writable(path)
+    return None
+
+
+def _checked_chunk(batch: int, chunk: int | None) -> int:
     chunk = max(batch, 512 // batch * batch) if chunk is None else chunk
     if chunk < 1 or chunk % batch:
         raise ValueError(f"chunk: got {chunk}, expected a multiple of batch = {batch}.")
-    about = {"source": os.path.abspath(source) if isinstance(source, str | Path) else None, **(about or {})}
-    source = source_of(source)
-    if before is not None and source.sizes is not None and source.described() != before["source"]:
-        source = _as_begun(source, path, chunk)
-    spec = preprocess or model.preprocess or Preprocess()
-    if source.input_shape is None:
-        images.preprocess(np.zeros((64, 64, 3), np.uint8), spec)  # a wrong spec is no fault of every picture
-    example = jax.ShapeDtypeStruct(source.input_shape or _input_shape(spec), np.dtype(np.float32))
-    pictures = spec if source.input_shape is None else None
-    classes = {} if model.labels is None else {name: index for index, name in enumerate(model.labels)}
-    own = is_label(target)
-    if own:
-        _check_labels(source, classes)
-    question = Question(method, layer, target, fusion, scores, smoothing, axes, seed, heatmaps, weights, dtype)
-    program = Program(model, example, question, batch, pictures)
-    described = identity(source, model, example, question, program, spec, chunk, about)
-    arrays = _arrays(program, source, question)
-    share = Share.own()
-    if share.process:
-        await_store(path)
-    elif not path.exists():
-        names = [array.name for array in arrays]
-        _layout.create(
-            path, arrays, len(source), chunk, described, lambda making: Writer(making, names, chunk).listed(source)
-        )
-    stored = _layout.description(path)
-    if different := differences(stored, described):
-        raise ValueError(
-            f"{path}: is the store of another run; {'; '.join(different)}. Give another --out, or what this store "
-            "was begun with."
-        )
-    with held(path) if share.process == 0 else contextlib.nullcontext(), Stop() as stop:
-        writer = Writer(path, [array.name for array in arrays], chunk)
-        outcomes = writer.outcomes()
-        numbers = [number for number in range(-(-len(source) // chunk)) if share.has(number)]
-        mine = np.concatenate([outcomes[:0], *(outcomes[n * chunk : (n + 1) * chunk] for n in numbers)])
-        waiting = [n * chunk for n in numbers if outcomes[n * chunk] == Outcome.WAITING]
-        starts = [start for first in waiting for start in range(first, min(first + chunk, len(source)), batch)]
-        batches = Batches(source, starts, batch, program.row, pictures, classes, own)
-        threads = _processors() if threads is None else threads
-        refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
-        work = Work(program, writer, arrays, source, chunk, refusal, strict, mine)
-        with feed(batches, threads, workers) as found:
-            return work(found, stop, progress)
+    return chunk
+
+
+def _as_begun(source: Source, path: Path, chunk: int) -> Source:
+    # The source as it was when the run began, if nothing but files is missing.
+    if not all((path / name).is_dir() for name in _layout.LISTED):
+        return source
+    return source.continued(*Writer(path, _layout.LISTED, chunk).names_and_sizes())
 
 
 def _arrays(program: Program, source: Source, question: Question) -> list[_layout.Array]:
@@ -183,30 +178,37 @@ def _arrays(program: Program, source: Source, question: Question) -> list[_layou
     )
 
 
-def _as_begun(source: Source, path: Path, chunk: int) -> Source:
-    if not all((path / name).is_dir() for name in _layout.LISTED):
-        return source
-    return source.continued(*Writer(path, _layout.LISTED, chunk).names_and_sizes())
+def _begin(
+    path: Path,
+    share: Share,
+    arrays: list[_layout.Array],
+    source: Source,
+    chunk: int,
+    described: dict[str, Any],
+) -> None:
+    # Makes the store, or sees to it that the one that is there, or that process 0 makes, is that of this run.
+    if share.process:
+        await_store(path)
+    elif not path.exists():
+        names = [array.name for array in arrays]
+        _layout.create(
+            path, arrays, len(source), chunk, described, lambda making: Writer(making, names, chunk).listed(source)
+        )
+    if different := differences(_layout.description(path), described):
+        raise ValueError(
+            f"{path}: is the store of another run; {'; '.join(different)}. Give another --out, or what this store "
+            "was begun with."
+        )
+
+
+def _waiting(outcomes: np.ndarray, share: Share, chunk: int, batch: int) -> tuple[np.ndarray, list[int]]:
+    # The outcomes of this process's chunks, and where the batches begin that are still to be done.
+    first = [start for start in range(0, len(outcomes), chunk) if share.has(start // chunk)]
+    mine = np.concatenate([outcomes[:0], *(outcomes[start : start + chunk] for start in first)])
+    todo = [start for start in first if outcomes[start] == Outcome.WAITING]
+    return mine, [at for start in todo for at in range(start, min(start + chunk, len(outcomes)), batch)]
 
 
 def _processors() -> int:
     # Those that this process may use, which a cluster or a container makes fewer than there are.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _input_shape(spec: Preprocess) -> tuple[int, ...]:
-    channels = len(spec.mean)
-    return (*spec.size, channels) if spec.layout == "NHWC" else (channels, *spec.size)
-
-
-def _check_labels(source: Source, classes: dict[str, int]) -> None:
-    # Where labels are known beforehand, names that the model does not have are told before anything runs.
-    known = set(source.labels or ())
-    unknown = sorted(str(label) for label in known if isinstance(label, str) and label not in classes)
-    if unknown:
-        raise SourceError(
-            f"target: 'label', but {', '.join(map(repr, unknown[:3]))}{' ...' if len(unknown) > 3 else ''} "
-            f"{'is' if len(unknown) == 1 else 'are'} no class of the model; rename these labels, or give class numbers."
-        )
-    if source.labels is None and source.kind in ("folder", "list", "arrays"):
-        raise SourceError("target: 'label', but the source has no labels; give a class, or top:1.")

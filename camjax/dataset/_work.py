@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from camjax.dataset._feed import Batch
 from camjax.dataset._hold import Stop
 from camjax.dataset._layout import COMMIT, Array
 from camjax.dataset._outcome import Outcome
-from camjax.dataset._program import Program
+from camjax.dataset._program import Answers, Program
 from camjax.dataset._source import Source
 from camjax.dataset._writer import Writer
 
@@ -46,59 +46,90 @@ class StrictError(Exception):
     """With `strict`: the first example that cannot be explained, and why."""
 
 
-@dataclasses.dataclass
 class Work:
-    """The loop of a run: inputs to the devices, their answers to the chunk, a full chunk to the store."""
+    """The loop of a run: inputs to the devices, their answers to the chunk, a full chunk to the store.
 
-    program: Program
-    writer: Writer
-    arrays: list[Array]
-    source: Source
-    chunk: int
-    refusal: str
-    strict: bool
-    outcomes: np.ndarray  # of this process's share, when it begins
+    A thread of its own writes a chunk while the next is computed, though at most a quarter of it: so a process that is
+    killed has to do one chunk again, and what was ahead of it.
 
-    def __call__(self, found: Iterator[Batch], stop: Stop, progress: Callable[[Progress], None] | None) -> Progress:
-        counts = Counter(self.outcomes.tolist())
-        began, here = time.monotonic(), 0
-        running: deque[Any] = deque()
-        chunk: Chunk | None = None
+    Args:
+        program: computes.
+        writer: keeps.
+        arrays: those of the store.
+        source: the examples.
+        chunk: how many are written at once.
+        refusal: what a method says that does not apply.
+        strict: whether to stop at the first example that cannot be explained.
+        outcomes: of this process's share, when it begins.
+        progress: is called after each chunk.
+    """
 
-        def now() -> Progress:
-            outcomes = {Outcome(value): count for value, count in sorted(counts.items()) if count}
-            return Progress(len(self.outcomes), outcomes, here, time.monotonic() - began, stop.asked)
+    def __init__(
+        self,
+        program: Program,
+        writer: Writer,
+        arrays: list[Array],
+        source: Source,
+        chunk: int,
+        refusal: str,
+        strict: bool,
+        outcomes: np.ndarray,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._program, self._writer, self._arrays, self._source = program, writer, arrays, source
+        self._size, self._refusal, self._strict, self._progress = chunk, refusal, strict, progress
+        self._total, self._counts, self._here = len(outcomes), Counter(outcomes.tolist()), 0
+        self._running: deque[tuple[Batch, Answers]] = deque()
+        self._chunk: Chunk | None = None
+        self._writing: tuple[Chunk, Future[None]] | None = None
 
-        def finish() -> bool:
-            # The oldest batch that is being computed; whether it was the last of its chunk.
-            nonlocal chunk, here
-            batch, answers = running.popleft()
-            if chunk is None:
-                chunk = Chunk(self.arrays, batch.start, min(self.chunk, len(self.source) - batch.start))
-            failed = chunk.fill(batch, self._kept(answers), self.refusal)
-            if failed and self.strict:
-                index, reason = failed[0]
-                raise StrictError(f"{self.source.name(index)} (number {index}): {reason}")
-            if not chunk.full:
-                return False
-            self.writer.commit(chunk.start, chunk.values)
-            counts.update(chunk.values[COMMIT].tolist())
-            counts[int(Outcome.WAITING)] -= chunk.size
-            here, chunk = here + chunk.size, None
-            if progress is not None:
-                progress(now())
-            return True
+    def __call__(self, found: Iterator[Batch], stop: Stop) -> Progress:
+        self._began = time.monotonic()
+        with ThreadPoolExecutor(1, "camjax-writer") as thread:
+            for batch in found:
+                self._start(batch)
+                if len(self._running) > AHEAD and self._finish(thread, stop) and stop.asked:
+                    break
+            else:
+                while self._running and not (self._finish(thread, stop) and stop.asked):
+                    pass
+            self._settle(stop)
+        return self._now(stop)
 
-        for batch in found:
-            ids = np.arange(batch.start, batch.start + len(batch.x), dtype=np.int32)
-            running.append((batch, self.program(batch.x, batch.label, ids)))
-            if len(running) > AHEAD and finish() and stop.asked:
-                return now()
-        while running:
-            if finish() and stop.asked:
-                break
-        return now()
+    def _start(self, batch: Batch) -> None:
+        ids = np.arange(batch.start, batch.start + len(batch.x), dtype=np.int32)
+        self._running.append((batch, self._program(batch.x, batch.label, ids)))
 
-    def _kept(self, answers: Any) -> dict[str, np.ndarray]:
-        found = {name: value for name, value in answers._asdict().items() if value is not None}
-        return {name: np.asarray(value) for name, value in found.items()}
+    def _finish(self, thread: ThreadPoolExecutor, stop: Stop) -> bool:
+        # The oldest batch that is being computed; whether it was the last of its chunk.
+        batch, answers = self._running.popleft()
+        kept = {name: np.asarray(value) for name, value in answers._asdict().items() if value is not None}
+        chunk = self._chunk = self._chunk or Chunk(
+            self._arrays, batch.start, min(self._size, len(self._source) - batch.start)
+        )
+        failed = chunk.fill(batch, kept, self._refusal)
+        if failed and self._strict:
+            index, reason = failed[0]
+            raise StrictError(f"{self._source.name(index)} (number {index}): {reason}")
+        if self._writing is not None and (4 * chunk.filled >= chunk.size or self._writing[1].done()):
+            self._settle(stop)
+        if chunk.full:
+            self._writing = chunk, thread.submit(self._writer.commit, chunk.start, chunk.values)
+            self._chunk = None
+        return self._chunk is None
+
+    def _settle(self, stop: Stop) -> None:
+        # Waits until the chunk that is being written is kept, and tells of it.
+        if self._writing is None:
+            return
+        (chunk, kept), self._writing = self._writing, None
+        kept.result()
+        self._counts.update(chunk.values[COMMIT].tolist())
+        self._counts[int(Outcome.WAITING)] -= chunk.size
+        self._here += chunk.size
+        if self._progress is not None:
+            self._progress(self._now(stop))
+
+    def _now(self, stop: Stop) -> Progress:
+        outcomes = {Outcome(value): count for value, count in sorted(self._counts.items()) if count}
+        return Progress(self._total, outcomes, self._here, time.monotonic() - self._began, stop.asked)

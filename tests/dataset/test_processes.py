@@ -81,27 +81,55 @@ def test_a_process_that_dies_takes_no_other_with_it(spawn, photos, alone, model,
 
 
 DEVICES = """
-import jax, sys
+import jax, numpy as np, sys
 jax.config.update("jax_num_cpu_devices", 8)
-from camjax import dataset
+from jax.sharding import PartitionSpec as P
+from camjax import GradCAM, dataset
+from camjax.dataset._program import Program, Question
+from camjax.dataset._sharding import Places
 from tests.dataset.conftest import network
+photos, store, divided = sys.argv[1:]
 assert len(jax.devices()) == 8
-dataset.run(sys.argv[1], network(), sys.argv[2], batch=8, chunk=8)
-try:
-    dataset.run(sys.argv[1], network(), sys.argv[2], batch=12)
-except ValueError as error:
-    print(error)
+dataset.run(photos, network(), store, batch=8, chunk=8)
+model = network()
+host = type(model)(model.apply, jax.tree.map(np.asarray, model.params), model.labels, model.preprocess)
+rules = {"stem": P(None, None, None, "model"), "body": P(None, None, "model"), "head": P("model")}
+for name, shape in ("stem", (3, 3, 3, 2)), ("body", (3, 3, 2, 6)), ("head", (3, 3)):
+    sharding = dataset.Sharding(lambda path, leaf: rules[path], {"model": 2})
+    placed = Places.of(None, sharding, 8).put(host.params)
+    assert {part.data.shape for part in placed[name].addressable_shards} == {shape}, name
+dataset.run(photos, host, divided, batch=8, chunk=8, sharding=sharding)
+for wrong in (
+    {"batch": 12},
+    {"batch": 6, "sharding": sharding},
+    {"sharding": dataset.Sharding(lambda path, leaf: P("model"), {"model": 2})},
+    {"sharding": dataset.Sharding(lambda path, leaf: "model", {"model": 2})},
+    {"sharding": dataset.Sharding(lambda path, leaf: P(), {"model": 3})},
+    {"devices": 9},
+):
+    try:
+        dataset.run(photos, host, divided, **{"batch": 8, "chunk": 24, **wrong})
+    except ValueError as error:
+        print(str(error).splitlines()[0])
 """
 
 
-def test_eight_devices_give_what_one_gives(spawn, photos, alone, tmp_path):
-    code, out, err = spawn(DEVICES, photos, tmp_path / "run.zarr").end()
+def test_eight_devices_give_what_one_gives_with_parameters_in_copies_or_in_parts(spawn, photos, alone, tmp_path):
+    code, out, err = spawn(DEVICES, photos, tmp_path / "run.zarr", tmp_path / "divided.zarr").end()
     assert code == 0, err
-    assert out == "batch: 12 examples cannot be divided evenly among 8 devices; use 16.\n"
-    one, eight = (zarr.open_group(store, mode="r") for store in (alone, tmp_path / "run.zarr"))
-    assert json.dumps(one.attrs.asdict()) == json.dumps(eight.attrs.asdict())
-    for name in ("target", "prediction", "status", "outcome", "name", "detail"):
-        np.testing.assert_array_equal(one[name][:], eight[name][:])
-    for name in ("maps", "score"):
-        largest = np.nanmax(np.abs(one[name][:]))
-        np.testing.assert_allclose(one[name][:], eight[name][:], rtol=1e-5, atol=1e-5 * largest)
+    said = out.splitlines()
+    assert said[0] == "batch: 12 examples cannot be divided evenly among 8 devices; use 16."
+    assert said[1] == "batch: 6 examples cannot be divided evenly among 4 parts of 2 devices; use 8."
+    assert said[2].startswith("sharding: body [3, 3, 4, 6] cannot be divided as ")
+    assert said[3] == "sharding: the rule gives a jax.sharding.PartitionSpec, for body it gave 'model'."
+    assert said[4] == "sharding: 8 devices cannot be arranged as {'model': 3}, or several times so."
+    assert said[5] == "devices: got 9, this process has 8."
+    one = zarr.open_group(alone, mode="r")
+    for store in ("run.zarr", "divided.zarr"):
+        eight = zarr.open_group(tmp_path / store, mode="r")
+        assert json.dumps(one.attrs.asdict()) == json.dumps(eight.attrs.asdict())
+        for name in ("target", "prediction", "status", "outcome", "name", "detail"):
+            np.testing.assert_array_equal(one[name][:], eight[name][:])
+        for name in ("maps", "score"):
+            largest = np.nanmax(np.abs(one[name][:]))
+            np.testing.assert_allclose(one[name][:], eight[name][:], rtol=1e-5, atol=1e-5 * largest)

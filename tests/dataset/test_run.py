@@ -76,13 +76,19 @@ def test_plain_zarr_reads_a_store_without_camjax_and_jax(store, spawn):
     assert modules == []
 
 
-def test_the_same_command_again_does_nothing_and_every_run_gives_the_same_bytes(store, photos, model, tmp_path):
+def test_the_same_command_again_does_nothing_and_every_run_gives_the_same_bytes(
+    store, photos, model, tmp_path, monkeypatch
+):
+    compiled, compile = [], jax.stages.Lowered.compile
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda *args: compiled.append(0) or compile(*args))
     options = {"target": camjax.targets.top(2), "heatmaps": True, "weights": True, "batch": 4, "chunk": 8}
     before = content(store)
     assert dataset.run(photos, model, store, **options).here == 0
     assert content(store) == before
+    assert len(compiled) == 0
     dataset.run(photos, model, tmp_path / "run.zarr", **options, threads=1)
     assert content(tmp_path / "run.zarr") == before
+    assert len(compiled) == 1  # one program, the last and shorter batch's too
 
 
 OTHERS = {
