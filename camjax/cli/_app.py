@@ -126,6 +126,9 @@ def run(
     dtype: Annotated[str, _option("--dtype", help="Of the coarse maps: float32 or float16.")] = "float32",
     save_weights: Annotated[bool, _option("--save-weights", help="Also keep the channels' weights.")] = False,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of each reading process.")] = None,
+    devices: Annotated[
+        int | None, typer.Option("--devices", min=1, help="How many of this process's are used; all by default.")
+    ] = None,
     coordinator: Annotated[
         str | None, _option("--coordinator", metavar="HOST:PORT|auto", help="Several processes; auto: TPU pod, Slurm.")
     ] = None,
@@ -154,7 +157,7 @@ def run(
 
         overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
         question = Question(model, weights, layer or [], fusion, method, seed, target or [], scores, overrides)
-        work = Work(out, batch, chunk, maps, save_weights, dtype, threads, workers, strict, json)
+        work = Work(out, batch, chunk, maps, save_weights, dtype, threads, workers, devices, strict, json)
         together = Together(coordinator, processes, process)
         status = run_all(source, question, work, together)
     raise typer.Exit(status)

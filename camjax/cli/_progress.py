@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +29,25 @@ def status(path: Path, as_json: bool) -> int:
     store = dataset.open(path)
     progress = store.progress()
     if as_json:
-        print(json.dumps({**_facts(progress), "running": store.running}))
+        print(json.dumps({**_facts(progress), "running": store.running, "written": store.written}))
     else:
         console = Console(highlight=False)
         asked = store.description["question"]
         console.print(
             Text(f"{path}: {asked['method'].removesuffix('()')} at {', '.join(asked['layer'])}"), soft_wrap=True
         )
-        console.print(Text(_line(progress) + (", running" if store.running else "")), soft_wrap=True)
+        console.print(Text(", ".join([_line(progress), *_life(store, progress)])), soft_wrap=True)
         _list(console, store)
     return UNFINISHED if progress.done < progress.total else SOME_FAILED if progress.failed else OK
+
+
+def _life(store: Store, progress: Progress) -> list[str]:
+    # Who runs on other machines is seen by what they write alone.
+    if store.running:
+        return ["running"]
+    if progress.done == progress.total or (written := store.written) is None:
+        return []
+    return [f"last written {max(0, round(time.time() - written))} s ago"]
 
 
 class Report:

@@ -24,6 +24,7 @@ class Work:
     dtype: str
     threads: int | None
     workers: int
+    devices: int | None
     strict: bool
     json: bool
 
@@ -102,6 +103,7 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
                 chunk=work.chunk,
                 threads=work.threads,
                 workers=work.workers,
+                devices=work.devices,
                 strict=work.strict,
                 progress=report.tell,
                 about={"source": str(Path(source).absolute()) if Path(source).exists() else source, "model": spec},

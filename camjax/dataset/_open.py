@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -151,8 +153,18 @@ class Store:
 
     @property
     def running(self) -> bool:
-        """Whether a process on this machine is writing it."""
+        """Whether a process on this machine is writing it. Of others `written` tells."""
         return running(self.path)
+
+    @property
+    def written(self) -> float | None:
+        """When the last chunk was written, by whatever machine: seconds since 1970, as the disk says; None: not yet."""
+        times = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path / _layout.COMMIT / "c") as chunks:
+            for chunk in chunks:
+                with contextlib.suppress(FileNotFoundError):  # written this moment, and renamed
+                    times.append(chunk.stat().st_mtime)
+        return max(times, default=None)
 
     def _rows(self, which: Any) -> Any:
         if isinstance(which, str):
