@@ -7,12 +7,15 @@ import csv
 import json
 import os
 import stat
-from collections.abc import Sequence
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from camjax.dataset._outcome import Outcome
 from camjax.dataset._source import Record, RecordError, Source, SourceError, fingerprint, walk
+from camjax.dataset._texts import Folders, Texts
 from camjax.images import SUFFIXES
 
 
@@ -63,7 +66,7 @@ class Folder(_Files):
         ...         Path(folder, name).mkdir()
         ...         PIL.Image.new("RGB", (4, 4)).save(f"{folder}/{name}/1.png")
         ...     source = Folder(folder)
-        >>> source.names, source.labels
+        >>> list(source.names), list(source.labels)
         (['disc/1.png', 'star/1.png'], ['disc', 'star'])
     """
 
@@ -71,25 +74,31 @@ class Folder(_Files):
 
     def __init__(self, folder: str | Path) -> None:
         self.root = Path(folder).absolute()
-        files = [(name, size) for name, size in walk(self.root) if Path(name).suffix.lower() in SUFFIXES]
-        if not files:
+        self._take((name, size) for name, size in walk(self.root) if os.path.splitext(name)[1].lower() in SUFFIXES)
+        if not len(self):
             raise SourceError(f"{folder}: there is no picture in this folder, by the suffix.")
-        self._take(files)
 
     def continued(self, names: Sequence[str], sizes: Sequence[int]) -> Source:
         """This folder with the files that are gone since the run began: each is an example that is missing."""
-        before = list(zip(names, sizes, strict=True))
-        if not set(zip(self.names or (), self.sizes or (), strict=True)) < set(before):
-            return self
         found = copy.copy(self)
-        found._take(before)
-        return found
+        found._take(zip(names, sizes, strict=True))
+        before = found._listed()
+        return found if all(file in before for file in self._listed()) else self  # both are in the same order
 
-    def _take(self, files: list[tuple[str, int]]) -> None:
-        self.names, self.sizes = [name for name, _ in files], [size for _, size in files]
-        first = [name.split("/") for name in self.names]
-        self.labels = [parts[0] for parts in first] if all(len(parts) > 1 for parts in first) else None
-        self.fingerprint = fingerprint(files)
+    def _listed(self) -> Iterator[tuple[str, int]]:
+        return zip(self.names or (), self.sizes or (), strict=True)
+
+    def _take(self, files: Iterable[tuple[str, int]]) -> None:
+        self.sizes = sizes = array("q")
+
+        def names() -> Iterator[str]:
+            for name, size in files:
+                sizes.append(size)
+                yield name
+
+        self.names = Texts(names())
+        self.labels = Folders(self.names) if all("/" in name for name in self.names) else None
+        self.fingerprint = fingerprint(self._listed())
 
 
 class Listed(_Files):
@@ -106,7 +115,7 @@ class Listed(_Files):
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = Path(folder, "list.csv").write_text("path,label\\na.jpg,3\\nb.jpg,star\\n")
         ...     source = Listed(f"{folder}/list.csv")
-        >>> source.names, source.labels
+        >>> list(source.names), source.labels
         (['a.jpg', 'b.jpg'], [3, 'star'])
     """
 
@@ -116,41 +125,46 @@ class Listed(_Files):
         path = Path(path).absolute()
         self.root = path.parent
         rows = _json_lines(path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv(path)
-        self.names, labels = [], []
-        for number, row in rows:
-            name = row.get("path")
-            if not isinstance(name, str) or not name:
-                raise SourceError(f"{path}, line {number}: has no 'path'; its columns are {', '.join(row) or 'none'}.")
-            self.names.append(name)
-            labels.append(_label(row.get("label")))
-        if not self.names:
+        labels: list[int | str | None] = []
+
+        def names() -> Iterator[str]:
+            for number, row in rows:
+                name = row.get("path")
+                if not isinstance(name, str) or not name:
+                    columns = ", ".join(row) or "none"
+                    raise SourceError(f"{path}, line {number}: has no 'path'; its columns are {columns}.")
+                labels.append(_label(row.get("label")))
+                yield name
+
+        self.names = Texts(names())
+        if not len(self):
             raise SourceError(f"{path}: lists no picture.")
         self.labels = labels if any(label is not None for label in labels) else None
         self.fingerprint = fingerprint((f"{n}\0{label}", 0) for n, label in zip(self.names, labels, strict=True))
 
 
-def _csv(path: Path) -> list[tuple[int, dict[str, Any]]]:
+def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         try:
-            return [(reader.line_num, {k: v for k, v in row.items() if isinstance(k, str)}) for row in reader]
+            for row in reader:
+                yield reader.line_num, {k: v for k, v in row.items() if isinstance(k, str)}
         except (csv.Error, UnicodeDecodeError) as error:
             raise SourceError(f"{path}: is no CSV file in UTF-8 ({error}).") from error
 
 
-def _json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise SourceError(f"{path}, line {number}: is no JSON ({error}).") from error
-        if not isinstance(row, dict):
-            raise SourceError(f"{path}, line {number}: is no JSON object with a 'path'.")
-        rows.append((number, row))
-    return rows
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise SourceError(f"{path}, line {number}: is no JSON ({error}).") from error
+            if not isinstance(row, dict):
+                raise SourceError(f"{path}, line {number}: is no JSON object with a 'path'.")
+            yield number, row
 
 
 def _label(value: Any) -> int | str | None:
@@ -158,4 +172,4 @@ def _label(value: Any) -> int | str | None:
     if value is None or value == "":
         return None
     text = str(value)
-    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else text
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() else sys.intern(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,30 @@ class Place(NamedTuple):
     shard: int
     offset: int
     size: int
+
+
+class Table:
+    """Many places, in three columns of whole numbers: 24 bytes for each. There may be none for an example."""
+
+    def __init__(self) -> None:
+        self._columns = array("q"), array("q"), array("q")
+
+    def append(self, place: Place | None) -> None:
+        """That of the next example."""
+        for column, number in zip(self._columns, place or (-1, 0, 0), strict=True):
+            column.append(number)
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, index: int) -> Place | None:
+        place = Place(*(column[index] for column in self._columns))
+        return None if place.shard < 0 else place
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is none for any example."""
+        return not self or max(self._columns[0]) < 0
 
 
 class Shards(Source):

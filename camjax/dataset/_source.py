@@ -119,25 +119,22 @@ def walk(folder: Path) -> Iterator[tuple[str, int]]:
     Raises:
         SourceError: when a folder cannot be read.
     """
-    found: list[tuple[tuple[str, ...], int]] = []
+    yield from _walk(folder, "")
 
-    def visit(place: Path, parts: tuple[str, ...]) -> None:
-        try:
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        visit(Path(entry.path), (*parts, entry.name))
-                    else:
-                        found.append(((*parts, entry.name), _size(entry)))
-        except OSError as error:
-            raise SourceError(
-                f"{place}: cannot be listed ({error.strerror}); a part of the data would be lost."
-            ) from error
 
-    visit(folder, ())
-    yield from (("/".join(parts), size) for parts, size in sorted(found))
+def _walk(place: Path | str, prefix: str) -> Iterator[tuple[str, int]]:
+    # Folder by folder in order of the names, which is the order of all paths, and needs no list of them.
+    try:
+        with os.scandir(place) as entries:
+            found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            files = {entry.name: _size(entry) for entry in found if not entry.is_dir(follow_symlinks=False)}
+    except OSError as error:
+        raise SourceError(f"{place}: cannot be listed ({error.strerror}); a part of the data would be lost.") from error
+    for entry in found:
+        if entry.name in files:
+            yield prefix + entry.name, files[entry.name]
+        else:
+            yield from _walk(entry.path, f"{prefix}{entry.name}/")
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from camjax.dataset._outcome import Outcome
-from camjax.dataset._shards import Place, Shards
+from camjax.dataset._shards import Place, Shards, Table
 from camjax.dataset._source import Record, RecordError, SourceError
+from camjax.dataset._texts import Texts
 from camjax.images import SUFFIXES
 
 
@@ -32,7 +33,7 @@ class Tar(Shards):
         ...             tar.addfile(member, io.BytesIO(data))
         ...     source = Tar([Path(folder, "a.tar")])
         ...     record = source[0]
-        >>> source.names, record.label, record.image[:2]
+        >>> list(source.names), record.label, record.image[:2]
         (['a.tar/7'], 3, b'P6')
     """
 
@@ -40,25 +41,29 @@ class Tar(Shards):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         super().__init__(paths)
-        self.names = []
-        self._places: list[tuple[Place | None, Place | None]] = []
-        for number, path in enumerate(self.paths):
-            found = _members(number, path)
-            self.names += [f"{path.name}/{key}" for key in found]
-            self._places += list(found.values())
-        if not any(image for image, _ in self._places):
+        self._images, self._labels = Table(), Table()
+        self.names = Texts(self._indexed())
+        if self._images.empty:
             raise SourceError(f"{', '.join(path.name for path in self.paths[:3])}: there is no picture, by the suffix.")
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> Record:
-        image, label = self._places[index]
+        image, label = self._images[index], self._labels[index]
         if image is None:
             raise RecordError(Outcome.RECORD, "the tar has a label for this name, but no picture.")
         text = None if label is None else self.read(label).decode(errors="replace").strip()
         whole = text is not None and text.isascii() and text.removeprefix("-").isdigit()
         return Record(self.read(image), int(text) if text is not None and whole else text or None)
+
+    def _indexed(self) -> Iterator[str]:
+        # The examples' names; their places go to the tables.
+        for number, path in enumerate(self.paths):
+            for key, (image, label) in _members(number, path).items():
+                self._images.append(image)
+                self._labels.append(label)
+                yield f"{path.name}/{key}"
 
 
 def _members(number: int, path: Path) -> dict[str, tuple[Place | None, Place | None]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from camjax.dataset._example_proto import EXAMPLE, features
 from camjax.dataset._outcome import Outcome
-from camjax.dataset._shards import Place, Shards
+from camjax.dataset._shards import Place, Shards, Table
 from camjax.dataset._source import Record, RecordError, Source, SourceError, shards
 
 
@@ -28,8 +28,11 @@ class TFRecord(Shards):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         super().__init__(paths)
-        self._places = [place for number, path in enumerate(self.paths) for place in _frames(number, path)]
-        if not self._places:
+        self._places = Table()
+        for number, path in enumerate(self.paths):
+            for place in _frames(number, path):
+                self._places.append(place)
+        if self._places.empty:
             raise SourceError(f"{', '.join(path.name for path in self.paths[:3])}: there is no record.")
 
     def __len__(self) -> int:
@@ -39,7 +42,8 @@ class TFRecord(Shards):
         from google_crc32c import value as crc32c
 
         place = self._places[index]
-        framed = self.read(Place(place.shard, place.offset, place.size + 4))
+        assert place is not None  # every record has one
+        framed = self.read(place)
         data, (stored,) = framed[:-4], struct.unpack("<I", framed[-4:])
         crc = crc32c(data)
         if stored != (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF):  # the format's "masked" checksum
@@ -93,9 +97,9 @@ def _example(data: bytes) -> Record:
     return Record(image, label)
 
 
-def _frames(number: int, path: Path) -> list[Place]:
-    # A frame is a length (8 bytes), its checksum (4), the data and their checksum (4).
-    size, offset, places = path.stat().st_size, 0, []
+def _frames(number: int, path: Path) -> Iterator[Place]:
+    # A frame is a length (8 bytes), its checksum (4), the data and their checksum (4); the last two are what is read.
+    size, offset = path.stat().st_size, 0
     with path.open("rb") as file:
         while offset < size:
             file.seek(offset)
@@ -103,6 +107,5 @@ def _frames(number: int, path: Path) -> list[Place]:
             length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else size
             if offset + 16 + length > size:
                 raise SourceError(f"{path}: is no TFRecord file, or is truncated at byte {offset}.")
-            places.append(Place(number, offset + 12, length))
+            yield Place(number, offset + 12, length + 4)
             offset += 16 + length
-    return places

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import numpy as np
 from camjax.dataset._chunk import padded, text
 from camjax.dataset._layout import COMMIT, LISTED
 from camjax.dataset._source import Source
+from camjax.dataset._texts import Texts
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -61,10 +62,16 @@ class Writer:
                 for future in [self._arrays[name][rows].write(value) for name, value in values.items()]:
                     future.result()
 
-    def names_and_sizes(self) -> tuple[list[str], list[int]]:
+    def names_and_sizes(self) -> tuple[Sequence[str], Sequence[int]]:
         """What `listed` wrote."""
-        names, sizes = (np.asarray(self._arrays[name].read().result()) for name in LISTED)
-        return [text(name) for name in names], sizes.tolist()
+
+        def names() -> Iterator[str]:
+            array = self._arrays["name"]
+            for start in range(0, array.shape[0], self._chunk):
+                stop = min(start + self._chunk, array.shape[0])
+                yield from map(text, np.asarray(array[start:stop].read().result()))
+
+        return Texts(names()), np.asarray(self._arrays["size"].read().result()).tolist()
 
     def _remove(self, number: int) -> None:
         for name in self._arrays.keys() - set(LISTED):

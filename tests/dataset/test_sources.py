@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import struct
+import sys
 import tarfile
 
 import jax
@@ -14,6 +15,7 @@ import camjax
 from camjax import dataset
 from camjax.dataset import Outcome, RecordError, SourceError, source_of
 from camjax.dataset._feed import Batches
+from camjax.dataset._texts import Texts
 from tests.dataset.conftest import encoded, pictures
 
 JPEGS = [encoded(picture) for picture in pictures(6)]
@@ -33,14 +35,14 @@ def test_a_folder_has_its_pictures_in_the_order_of_their_paths(tmp_path):
         (tmp_path / other).write_bytes(b"-")
     source = source_of(tmp_path)
     # Part by part: what is in folder b comes where b does, before b.jpeg.
-    assert source.names == ["B.png", "a.jpg", "b/10.jpg", "b/2.JPG", "b.jpeg"]
+    assert list(source.names) == ["B.png", "a.jpg", "b/10.jpg", "b/2.JPG", "b.jpeg"]
     assert source.labels is None
     assert source[3].image == JPEGS[0]
 
 
 def test_folders_of_a_folder_are_classes(tmp_path):
     source = source_of(tree(tmp_path, "dog/1.jpg", "cat/x/2.jpg"))
-    assert (source.names, source.labels) == (["cat/x/2.jpg", "dog/1.jpg"], ["cat", "dog"])
+    assert (list(source.names), list(source.labels)) == (["cat/x/2.jpg", "dog/1.jpg"], ["cat", "dog"])
     assert source[1] == (JPEGS[0], "dog")
 
 
@@ -61,7 +63,7 @@ def test_lists(tmp_path):
     (tmp_path / "l.jsonl").write_text("\n\n".join(map(json.dumps, rows)) + "\n")
     for name in ("l.csv", "l.jsonl"):
         source = source_of(str(tmp_path / name))
-        assert source.names == ["p/2.jpg", "p/1.jpg", "gone.jpg"]
+        assert list(source.names) == ["p/2.jpg", "p/1.jpg", "gone.jpg"]
         assert source.labels == ["cat", None, 7]
         assert source[0] == (JPEGS[1], "cat")
         with pytest.raises(RecordError, match="no such file") as caught:
@@ -114,7 +116,7 @@ def test_webdataset_tars(tmp_path):
         add(tar, "c.cls", b"cat")
     for spec in (tmp_path, f"{tmp_path}/s-*.tar"):
         source = pickle.loads(pickle.dumps(source_of(spec)))
-        assert source.names == ["s-0.tar/d/b", "s-0.tar/d/a", "s-1.tar/c"]
+        assert list(source.names) == ["s-0.tar/d/b", "s-0.tar/d/a", "s-1.tar/c"]
         assert (source[0], source[1]) == ((JPEGS[0], 2), (JPEGS[1], None))
         with pytest.raises(RecordError, match="a label for this name, but no picture"):
             source[2]
@@ -229,6 +231,18 @@ def test_what_cannot_be_used_is_refused_in_words(make, message, tmp_path):
 def test_labels_must_be_as_many():
     with pytest.raises(SourceError, match=r"labels: got int64 \[2\], expected 3 class indices or names"):
         dataset._arrays.Arrays(pictures(3), [1, 2])
+
+
+def test_names_and_places_are_kept_as_bytes():
+    """Some 130 bytes for an example as objects; 100 million of them are to fit in a machine."""
+    names = [f"train/{i:06}/ä{i}.jpg" for i in range(1000)]
+    texts = Texts(names)
+    assert list(texts) == names
+    assert (texts[-1], texts[3:990:400]) == (names[-1], names[3:990:400])
+    assert len(pickle.dumps(texts)) < sum(len(name.encode()) + 8 for name in names) + 500
+    assert sys.getsizeof(texts._data) + sys.getsizeof(texts._ends) < 1.2 * sum(len(n.encode()) + 8 for n in names)
+    with pytest.raises(IndexError):
+        texts[1000]
 
 
 @pytest.mark.parametrize("pictures_first", [True, False])
