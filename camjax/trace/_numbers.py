@@ -14,8 +14,8 @@ def interpolates(array: Any) -> bool:
     """Whether a matrix `[out, in]` or `[in, out]` resamples an axis: its results are means of neighbours, in order.
 
     Its rows sum to one, read a window no wider than that of Lanczos' kernel, and their centres of gravity run once
-    through the axis. No matrix of weights does. Where all that is read counts the same, it is adaptive pooling, which
-    may repeat positions; a map is not explained at a size that it was blown up to.
+    through the axis. No matrix of weights does. One that makes an axis longer and in which all that is read counts the
+    same repeats positions, as adaptive pooling may; a map is not explained at a size that it was blown up to.
     """
     if isinstance(array, Tracer) or np.ndim(array) != 2 or not jnp.issubdtype(array.dtype, jnp.floating):
         return False
@@ -33,5 +33,5 @@ def _resamples(rows: np.ndarray) -> bool:
     step = max(size / out, 1)
     centre = rows @ position
     runs = (np.diff(centre) > -1e-3).all() and centre[0] < min(step, centre[-1]) and centre[-1] > size - 1 - step
-    weighed = (read & (np.abs(rows - rows.max(1, keepdims=True)) > 1e-3)).any()
+    weighed = out < size or (read & (np.abs(rows - rows.max(1, keepdims=True)) > 1e-3)).any()
     return bool(runs and weighed and (last - first).max() <= math.ceil(6 * step))
