@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from camjax._model import Model
 from camjax._split import Split
 from camjax._validate import check_choice, check_input
 from camjax.fusion import FUSIONS, Fusion
-from camjax.trace import traced
+from camjax.trace import BESIDE, traced
 
 if TYPE_CHECKING:
     from camjax.trace import Layers, Traced
@@ -114,7 +115,15 @@ def splits(
             f"fusion: it makes one map from those of several layers, but layer={layer!r} is one; pass a list of names, "
             "or layer='stages' for the last layer of each resolution."
         )
-    return (split(model, x, layer, axes=axes, scores=scores),), own
+    cut = split(model, x, layer, axes=axes, scores=scores)
+    if layer is None and _traced(model, x).layers.named(cut.name).note == BESIDE:
+        warnings.warn(
+            f"layer: none was named; the default is {cut.name!r}, but {BESIDE}, so its map is a part of the "
+            "explanation. Name the layer that is meant, or several to fuse; camjax.layers(model, x) lists them.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return (cut,), own
 
 
 def better_layer(model: Model, x: Any, cuts: tuple[Split, ...]) -> str | None:

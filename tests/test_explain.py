@@ -157,3 +157,25 @@ def test_a_notebook_gets_a_picture(model, x):
     pytest.importorskip("PIL", reason="pictures need the extra camjax[cli]")
     png = explain(model, x, 1)._repr_png_()
     assert png.startswith(b"\x89PNG")
+
+
+def test_a_default_layer_that_is_one_of_several_is_said_to_be():
+    """Frames that are mapped in a Python loop: each has maps of its own, and there is no one layer of all."""
+
+    def apply(kernel, film):
+        frames = []
+        for t in range(film.shape[1]):
+            with jax.named_scope("conv"):
+                dims = ("NHWC", "HWIO", "NHWC")
+                z = jax.lax.conv_general_dilated(film[:, t], kernel, (1, 1), "SAME", dimension_numbers=dims)
+                frames.append(jax.nn.relu(z).mean((1, 2)))
+        return jnp.stack(frames, 1).mean(1)
+
+    film = jnp.linspace(-1, 1, 2 * 3 * 64).reshape(2, 3, 8, 8, 1)
+    model = camjax.Model(apply, jnp.linspace(-1, 1, 27).reshape(3, 3, 1, 3))
+    default = camjax.layers(model, film).default
+    assert default is not None
+    assert default.note == "other maps reach the outputs beside it"
+    with pytest.warns(UserWarning, match="other maps reach the outputs beside it, so its map is a part of"):
+        camjax.explain(model, film, 1)
+    camjax.explain(model, film, 1, layer=default.name)  # said, it is what is wanted

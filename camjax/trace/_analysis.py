@@ -10,6 +10,7 @@ from camjax.trace._flatten import flatten
 from camjax.trace._grid import Grids
 from camjax.trace._program import Program, Value, hidden_in, live
 from camjax.trace._scopes import Place, places, uses
+from camjax.trace._table import bare
 
 
 class Analysis(NamedTuple):
@@ -21,6 +22,7 @@ class Analysis(NamedTuple):
         grids: the layouts of its values.
         hidden: values that are made on the way inside a call with a custom derivative.
         default: what is explained when no layer is named, if anything can be.
+        alone: whether no other map reaches the outputs beside it.
     """
 
     program: Program
@@ -28,6 +30,7 @@ class Analysis(NamedTuple):
     grids: Grids
     hidden: frozenset[Value]
     default: Value | None
+    alone: bool
 
     def name_of(self, value: Value) -> str:
         """A name for a value that lies in no scope: its primitive, and how many of these came before."""
@@ -47,5 +50,9 @@ def analyse(closed: Any, n_params: int, peel: Mapping[tuple[int, ...], int]) -> 
     hidden = frozenset(v for e in equations for v in e.outputs if hidden_in(program, e, v))
     chosen = None
     if grids.known:
-        chosen = default(program, equations, use, grids, {p.value for p in named}, hidden)
-    return Analysis(program, named, grids, hidden, chosen)
+        scopes: dict[Value, set[str]] = {place.value: set() for place in named}
+        for place in named:
+            if not place.name.startswith("after:"):
+                scopes[place.value].add(bare(place.name))
+        chosen = default(program, equations, use, grids, scopes, hidden)
+    return Analysis(program, named, grids, hidden, *(chosen or (None, True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from camjax.trace._channels import contracted, ends_in_classes, handed_out
 from camjax.trace._grid import Grids
@@ -10,14 +11,24 @@ from camjax.trace._program import Atom, Equation, Program, Value, is_float, live
 from camjax.trace._scopes import Uses
 
 
+class Default(NamedTuple):
+    """The layer that is explained when none is named; `alone`: whether no other map reaches the outputs beside it.
+
+    Maps from which it is computed are not meant: what passes it by, pooled, is an earlier layer's.
+    """
+
+    value: Value
+    alone: bool
+
+
 def default(
     program: Program,
     equations: Sequence[Equation],
     use: Uses,
     grids: Grids,
-    named: Collection[Value],
+    named: Mapping[Value, Collection[str]],
     hidden: Collection[Value],
-) -> Value | None:
+) -> Default | None:
     """The newest value on which a class-activation map is defined and complete; None where there is none.
 
     Newest first, the value for which
@@ -29,7 +40,8 @@ def default(
 
     A model without a head hands the channels of its last map out instead of (c). Where no value has (c), or none
     (d), these are dropped, in this order. Values inside of a custom derivative (`hidden`) come last, since to
-    explain one bypasses that derivative, and values that have a name (`named`) before those that have none.
+    explain one bypasses that derivative, and values that have a name before those that have none (`named`: the scopes
+    that each value leaves). A module that only rearranges what a named one made is not the layer.
     """
     living = grids.live_dims(range(-1, len(equations)))
     numbers = {equation: number for number, equation in enumerate(equations)}
@@ -46,10 +58,18 @@ def default(
         and all((value, dim) in living for dim in grids.dims(value))
     ]
     candidates.sort(key=lambda value: (value in hidden, value not in named))  # stable: newest first among equals
+
+    def chosen(value: Value, complete: bool) -> Default:
+        value = _unmoved(value, equations, {v: named[v] for v in candidates if v in named})
+        related = {v for e in live(equations, [value]) for v in e.values} | reached(equations, [value]) | {*hidden}
+        (leaf,) = {axis[1] for axis in grids.axes_of(value)}
+        others = [axis for v, _ in living if v not in related for axis in grids.axes_of(v) if axis[1] == leaf]
+        return Default(value, complete and not others)
+
     for value in candidates:
         if alone(program, equations, numbers, value, grids):
             if handed_out(value, grids) and not ends_in_classes(value, equations, grids):
-                return _unmoved(value, {v: e for e in equations for v in e.outputs}, {*candidates} & {*named})
+                return chosen(value, True)
             break
     for needs_weight, needs_alone in ((True, True), (False, True), (True, False), (False, False)):
         for value in candidates:
@@ -57,21 +77,21 @@ def default(
                 continue
             if needs_alone and not alone(program, equations, numbers, value, grids):
                 continue
-            return _unmoved(value, {v: e for e in equations for v in e.outputs}, {*candidates} & {*named})
+            return chosen(value, needs_alone)
     return None
 
 
-def _unmoved(value: Value, made_by: Mapping[Value, Equation], named: Collection[Value]) -> Value:
-    """The named value that `value` only rearranges, if the module that does so does nothing else."""
-    equation = made_by[value]
-    at: Equation | None = equation
+def _unmoved(value: Value, equations: Sequence[Equation], named: Mapping[Value, Collection[str]]) -> Value:
+    """The named value that `value` only rearranges, unless a scope that `value` leaves made that one, too."""
+    made_by = {output: equation for equation in equations for output in equation.outputs}
+    at: Equation | None = made_by[value]
     while at is not None and at.name in ("transpose", "reshape", "squeeze", "copy", "slice"):
         (source,) = at.values
         at = made_by.get(source)
-        if at is not None and source in named:
-            if equation.frames[-1:] == at.frames[len(equation.frames) - 1 :][:1]:
+        if at is not None and named.get(source):
+            if not {frame.path for frame in at.frames}.isdisjoint(named.get(value, ())):
                 break
-            value, equation = source, at
+            value = source
     return value
 
 

@@ -54,6 +54,10 @@ class Grids:
         """The dimensions of a value that hold a part of the grid."""
         return [i for i, dim in enumerate(self.layouts[value]) if self.follow.is_space(dim)]
 
+    def axes_of(self, value: Value) -> set[lay.Axis]:
+        """The space axes of the input that a value carries, or parts of them."""
+        return {f.axis for dim in self.layouts[value] for f in dim.factors if f.axis in self.follow.space}
+
     def carried(self, number: int, value: Value, dim: int) -> list[tuple[Value, int]]:
         """Where dimension `dim` of `value` goes in equation `number`: each result, and its dimension."""
         key = (number, value, dim)

@@ -9,6 +9,9 @@ from typing import overload
 
 from camjax._axes import Axes
 
+BESIDE = "other maps reach the outputs beside it"
+"""The note of a default layer that is not all the maps that the score is computed from."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
@@ -22,7 +25,8 @@ class Layer:
         shape: its shape for a batch of one example.
         axes: which of its axes are space and which channels; None where it carries no whole grid.
         default: whether it is explained when no layer is named.
-        note: what else there is to know: it computes nothing, or bypasses a custom derivative.
+        note: what else there is to know: it computes nothing, bypasses a custom derivative, or (of the default
+            layer) other maps reach the outputs beside it.
     """
 
     name: str
@@ -85,15 +89,15 @@ class Layers(Sequence[Layer]):
             if not row.shape:
                 raise ValueError(f"layer: {name!r} {row.note}; name the layer before it.{self._hint()}")
             return row
-        several = [n for n in names if _bare(n) == wanted]
+        several = [n for n in names if bare(n) == wanted]
         if several:
             raise ValueError(
                 f"layer: {name!r} is ambiguous, it stands for {len(several)} values: {_quoted(several)}. "
                 "Name one of them."
             )
-        if _bare(wanted) in self._sealed:
+        if bare(wanted) in self._sealed:
             raise ValueError(
-                f"layer: {name!r} is inside {self._sealed[_bare(wanted)]}, which is not opened, so it has no "
+                f"layer: {name!r} is inside {self._sealed[bare(wanted)]}, which is not opened, so it has no "
                 "one value to explain. Write a loop with jax.lax.scan or in Python, a choice in Python; or "
                 f"name a layer outside of it.{self._hint()}"
             )
@@ -116,7 +120,7 @@ class Layers(Sequence[Layer]):
         return "\n".join(lines)
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """A name without the marks that tell calls, outputs and iterations apart."""
     prefix, name = ("after:", name[6:]) if name.startswith("after:") else ("", name)
     return prefix + name.split("[")[0].split(":")[0].split("#")[0]

@@ -21,7 +21,7 @@ from camjax.trace._program import Program, Value, live
 from camjax.trace._scopes import Place, silent
 from camjax.trace._sites import Sites
 from camjax.trace._stages import stages
-from camjax.trace._table import Layer, Layers
+from camjax.trace._table import BESIDE, Layer, Layers
 
 _Scans = tuple[tuple[int, ...], ...]  # the scans that a value lies in, outermost first
 _Peel = tuple[tuple[tuple[int, ...], int], ...]  # (scan, iteration) for each that is not peeled at its last
@@ -45,6 +45,7 @@ class Traced:
         batched: for each output leaf, whether it has a batch axis.
         input_paths: what to call the input's leaves in messages.
         at: traces the same model for inputs of other shapes.
+        rewrite: whether its splits are evaluated as a CPU is fast at.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class Traced:
         batched: Sequence[bool],
         input_paths: Sequence[str],
         at: Callable[[Any], Traced],
+        rewrite: bool = True,
     ) -> None:
         self._closed, self._n_params, self._out_tree = closed, n_params, out_tree
         self._batched, self._input_paths = tuple(batched), tuple(input_paths)
-        self.at = at
+        self.at, self._rewrite = at, rewrite
         self._splits: dict[Hashable, Split] = {}
         self._wholes: dict[tuple[str, str | None], Split] = {}
         self._sites: dict[str, Sites] = {}
@@ -225,7 +227,7 @@ class Traced:
         return _tails.strip(program, live(program.equations, program.outputs))
 
     def _split_at(self, program: Program, value: Value, layout: Axes | None, name: str, tail: str | None) -> Split:
-        cut = Cut(program, value, self._out_tree, self._batched)
+        cut = Cut(program, value, self._out_tree, self._batched, self._rewrite)
         return Split(
             cut.features,
             cut.head,
@@ -266,7 +268,11 @@ def _by_value(places: Sequence[Place]) -> dict[Value, list[Place]]:
 
 
 def _note(found: Analysis, value: Value) -> str:
-    return "inside a custom derivative, which is bypassed" if value in found.hidden else ""
+    if value in found.hidden:
+        return "inside a custom derivative, which is bypassed"
+    if value is found.default and not found.alone:
+        return BESIDE
+    return ""
 
 
 def _plainest(place: Place) -> tuple[bool, bool, int, int]:
