@@ -31,7 +31,8 @@ class Sharding:
     Example:
         >>> from jax.sharding import PartitionSpec
         >>> def rule(path, leaf):  # the last axis in four parts: of a kernel, its outputs
-        ...     return PartitionSpec(*[None] * (leaf.ndim - 1), "model" if leaf.shape[-1] % 4 == 0 else None)
+        ...     divides = leaf.ndim > 0 and leaf.shape[-1] % 4 == 0
+        ...     return PartitionSpec(*[None] * (leaf.ndim - 1), "model") if divides else PartitionSpec()
         >>> Sharding(rule, {"model": 4}).axes
         {'model': 4}
     """
@@ -105,6 +106,10 @@ class Places:
         if not isinstance(spec, PartitionSpec):
             raise ValueError(f"sharding: the rule gives a jax.sharding.PartitionSpec, for {name} it gave {spec!r}.")
         try:
-            return jax.device_put(leaf, NamedSharding(self.mesh, spec))
+            if len(spec) > len(leaf.shape):
+                raise ValueError("it has more parts than the parameter has axes.")
+            place = NamedSharding(self.mesh, spec)
+            place.shard_shape(leaf.shape)
         except ValueError as error:
             raise ValueError(f"sharding: {name} {list(leaf.shape)} cannot be divided as {spec}: {error}") from error
+        return jax.device_put(leaf, place)

@@ -104,6 +104,7 @@ for wrong in (
     {"batch": 6, "sharding": sharding},
     {"sharding": dataset.Sharding(lambda path, leaf: P("model"), {"model": 2})},
     {"sharding": dataset.Sharding(lambda path, leaf: "model", {"model": 2})},
+    {"sharding": dataset.Sharding(lambda path, leaf: P(*[None] * 4, "model"), {"model": 2})},
     {"sharding": dataset.Sharding(lambda path, leaf: P(), {"model": 3})},
     {"devices": 9},
 ):
@@ -122,8 +123,9 @@ def test_eight_devices_give_what_one_gives_with_parameters_in_copies_or_in_parts
     assert said[1] == "batch: 6 examples cannot be divided evenly among 4 parts of 2 devices; use 8."
     assert said[2].startswith("sharding: body [3, 3, 4, 6] cannot be divided as ")
     assert said[3] == "sharding: the rule gives a jax.sharding.PartitionSpec, for body it gave 'model'."
-    assert said[4] == "sharding: 8 devices cannot be arranged as {'model': 3}, or several times so."
-    assert said[5] == "devices: got 9, this process has 8."
+    assert said[4].endswith(" it has more parts than the parameter has axes.")
+    assert said[5] == "sharding: 8 devices cannot be arranged as {'model': 3}, or several times so."
+    assert said[6] == "devices: got 9, this process has 8."
     one = zarr.open_group(alone, mode="r")
     for store in ("run.zarr", "divided.zarr"):
         eight = zarr.open_group(tmp_path / store, mode="r")
