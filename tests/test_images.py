@@ -220,7 +220,7 @@ def test_the_crop_is_resize_then_centre_crop(height, width, extra):
     image = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
     spec = Preprocess(size=(64, 64), resize=64 + extra)
     expected = reference_crop(image, (64, 64), 64 + extra)
-    assert np.abs(images.crop(image, spec).astype(int) - expected).max() <= 1
+    assert np.abs(images.crop(image, spec).astype(int) - expected).max() <= 2  # each of two passes rounds to 8 bits
 
 
 def test_without_resize_the_whole_picture_is_stretched():
