@@ -54,9 +54,12 @@ class Model:
         params: any pytree of arrays.
         labels: the names of the classes, in the order of the logits, if they are known.
         preprocess: how a picture becomes `x`, if that is known (used by the command line).
+        rewrite: whether, on a CPU, the convolutions of the traced model are evaluated by equal expressions (up to
+            rounding) where XLA is slow at them: depthwise, pointwise and grouped ones. Calling the model itself, and
+            all other platforms, are unaffected. `dataclasses.replace(model, rewrite=False)` turns it off.
 
     A `Model` is a pytree whose leaves are those of `params`, so `jax.jit`, `jax.grad`, sharding and
-    `jax.tree.map` treat it like any other tree of arrays; `apply`, `labels` and `preprocess` are static.
+    `jax.tree.map` treat it like any other tree of arrays; all else is static.
 
     Example:
         >>> import jax.numpy as jnp
@@ -69,6 +72,7 @@ class Model:
     params: Any
     labels: tuple[str, ...] | None = None
     preprocess: Preprocess | None = None
+    rewrite: bool = True
 
     def __post_init__(self) -> None:
         if not callable(self.apply):
@@ -85,4 +89,5 @@ class Model:
         return self.apply(self.params, x)
 
 
-jax.tree_util.register_dataclass(Model, data_fields=["params"], meta_fields=["apply", "labels", "preprocess"])
+_STATIC = ["apply", "labels", "preprocess", "rewrite"]
+jax.tree_util.register_dataclass(Model, data_fields=["params"], meta_fields=_STATIC)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from camjax.trace._cpu import run
 from camjax.trace._default import behind
-from camjax.trace._program import Equation, Program, Value, close, evaluate, live, reached, read
+from camjax.trace._program import Equation, Program, Value, close, live, reached
 
 _LARGE = 4096  # entries; the compiler copies and folds constants, which pays for masks but not for weights
 
@@ -26,10 +27,12 @@ class Cut:
     `features(params, x) -> (A, rest)` computes the value, and everything earlier that the second half still
     reads; `head(params, A, rest) -> outputs` is the rest of the program with A in the value's place, so that
     nothing in front of the layer runs, or is differentiated, again. Both take a batch; the program was
-    traced with a batch of one, over which they map.
+    traced with a batch of one, over which they map. With `rewrite`, convolutions are evaluated as a CPU is fast at.
     """
 
-    def __init__(self, program: Program, value: Value, out_tree: Any, batched: Sequence[bool]) -> None:
+    def __init__(
+        self, program: Program, value: Value, out_tree: Any, batched: Sequence[bool], rewrite: bool = True
+    ) -> None:
         wanted = [value, *(atom for atom in program.outputs if isinstance(atom, Value))]
         program = close(program, wanted)
         equations = live(program.equations, program.outputs)
@@ -46,6 +49,7 @@ class Cut:
         self._rest_axes = [0 if v in dependent else None for v in self._rest]
         dependent = dependent | reached(self._head, dependent)
         self._out_axes = [0 if isinstance(atom, Value) and atom in dependent else None for atom in program.outputs]
+        self._rewrite = rewrite
 
     @property
     def passes(self) -> tuple[int, int]:
@@ -97,12 +101,11 @@ class Cut:
     def _features_of_one(self, params: Any, leaves: Sequence[Any]) -> tuple[Any, list[Any]]:
         env = self._env(params)
         env.update(zip(self._program.inputs, leaves, strict=True))
-        evaluate(self._features, env)
-        return env[self._value], [env[v] for v in self._rest]
+        A, *rest = run(self._features, env, [self._value, *self._rest], self._rewrite)
+        return A, rest
 
     def _head_of_one(self, params: Any, A: Any, rest: Any) -> Any:
         env = self._env(params)
         env.update(zip(self._rest, rest, strict=True))
         env[self._value] = A
-        evaluate(self._head, env)
-        return jax.tree.unflatten(self._out_tree, [read(env, atom) for atom in self._program.outputs])
+        return jax.tree.unflatten(self._out_tree, run(self._head, env, self._program.outputs, self._rewrite))

@@ -29,7 +29,7 @@ def traced(model: Model, x: Any) -> Traced:
     specs = tuple(map(_struct, params)), tuple((np.shape(a)[1:], _struct(a).dtype) for a in leaves)
     config: Any = jax.config  # its attributes are made at run time
     modes = config.jax_enable_x64, config.jax_default_matmul_precision
-    key = (model.apply, params_tree, x_tree, specs, modes)
+    key = (model.apply, params_tree, x_tree, specs, modes, model.rewrite)
     try:
         hash(key)
     except TypeError:
@@ -88,9 +88,15 @@ def _trace(model: Model, x: Any) -> Traced:
             "apply must return outputs with the batch axis first, as many examples as x has."
         )
     paths = [_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(x)]
-    like = Model(model.apply, params)  # shapes only: a trace keeps no weights alive
+    like = Model(model.apply, params, rewrite=model.rewrite)  # shapes only: a trace keeps no weights alive
     return Traced(
-        closed, len(jax.tree.leaves(params)), jax.tree.structure(one), batched, paths, lambda other: traced(like, other)
+        closed,
+        len(jax.tree.leaves(params)),
+        jax.tree.structure(one),
+        batched,
+        paths,
+        lambda other: traced(like, other),
+        model.rewrite,
     )
 
 

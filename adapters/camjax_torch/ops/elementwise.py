@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -91,7 +92,10 @@ def lerp(a, b, weight):
 @op("gelu.default")
 def gelu(x, *, approximate="none"):
     """The Gaussian error linear unit, exact or (`"tanh"`) approximate."""
-    return jax.nn.gelu(x, approximate=approximate == "tanh")
+    if approximate == "tanh":
+        return jax.nn.gelu(x, approximate=True)
+    # Torch's own formula: `jax.nn.gelu` takes erfc, on which XLA's CPU backend needs five times as long.
+    return x * ((1 + lax.erf(x * math.sqrt(0.5))) * 0.5)
 
 
 @op("elu.default")

@@ -1,0 +1,88 @@
+"""The last pass: convolutions that XLA's CPU backend is slow at are evaluated there by equal expressions.
+
+Other platforms' compilers get the convolution as it was. What is faster, and when, was measured with
+`benchmarks/convolutions.py`; its tables are in `benchmarks/convolutions.md`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from jax import lax
+
+from camjax.trace import _cpu_kernels, _cpu_order
+from camjax.trace._cpu_kernels import Kernel, Window
+from camjax.trace._cpu_order import Held
+from camjax.trace._program import Atom, Equation, Value, evaluate, is_float, read, shape_of
+
+_TAPS = 81  # a sum of more terms takes long to compile
+
+
+def run(equations: Sequence[Equation], env: dict[Value, Any], wanted: Sequence[Atom], rewrite: bool) -> list[Any]:
+    """The arrays of `wanted`, from those in `env`; of both ways each platform's compiler sees one."""
+
+    def plain(*arrays: Any) -> list[Any]:
+        own = dict(zip(given, arrays, strict=True))
+        evaluate(equations, own)
+        return [read(own, atom) for atom in wanted]
+
+    def fast(*arrays: Any) -> list[Any]:
+        return _cpu_order.evaluate(equations, dict(zip(given, arrays, strict=True)), wanted, _special)
+
+    used = {value for e in equations for value in e.values} | {atom for atom in wanted if isinstance(atom, Value)}
+    given = [value for value in env if value in used]
+    arrays = [env[value] for value in given]
+    if not rewrite or all(choose(e) is None for e in equations if e.name == "conv_general_dilated"):
+        return plain(*arrays)
+    return lax.platform_dependent(*arrays, cpu=fast, default=plain)
+
+
+def _special(e: Equation, inputs: Sequence[Held]) -> Held | None:
+    """A convolution with the channels last, by what is faster."""
+    if e.name != "conv_general_dilated":
+        return None
+    dims = e.params["dimension_numbers"]
+    x = inputs[0].to((dims.lhs_spec[0], *dims.lhs_spec[2:], dims.lhs_spec[1]))
+    k = inputs[1].to((*dims.rhs_spec[2:], dims.rhs_spec[1], dims.rhs_spec[0]))
+    kernel = choose(e)
+    y = _plain(e, x, k) if kernel is None else _kernel(kernel, _window(e), x, k)
+    return Held(y, (dims.out_spec[0], *dims.out_spec[2:], dims.out_spec[1]))
+
+
+def _plain(e: Equation, x: Any, k: Any) -> Any:
+    n = x.ndim
+    image, kernel = (0, n - 1, *range(1, n - 1)), (n - 1, n - 2, *range(n - 2))
+    params = {**e.params, "dimension_numbers": lax.ConvDimensionNumbers(image, kernel, image)}
+    return Equation(e.eqn.replace(params=params), e.inputs, e.outputs).at((x, k))[0]
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))  # so that equal layers are traced once
+def _kernel(kernel: Kernel, window: Window, x: Any, k: Any) -> Any:
+    return kernel(window, x, k)
+
+
+def choose(e: Equation) -> Kernel | None:
+    """The expression that is faster than a convolution on a CPU; None: it is best left as it is."""
+    dims, groups = e.params["dimension_numbers"], e.params["feature_group_count"]
+    x, k = map(shape_of, e.inputs)
+    turned = any(d != 1 for d in e.params["lhs_dilation"]) or e.params["batch_group_count"] != 1
+    if turned or 0 in (*x, *k) or 0 in shape_of(e.outputs[0]) or not is_float(e.inputs[0]):
+        return None
+    taps = math.prod(k[d] for d in dims.rhs_spec[2:])
+    if groups == x[dims.lhs_spec[1]] > 1 and taps <= _TAPS:
+        return _cpu_kernels.depthwise
+    if groups == 1 and taps == 1:
+        return _cpu_kernels.pointwise
+    return None
+
+
+def _window(e: Equation) -> Window:
+    p = e.params
+    padding = tuple(map(tuple, p["padding"]))
+    return Window(
+        tuple(p["window_strides"]), padding, tuple(p["rhs_dilation"]), p["precision"], p["preferred_element_type"]
+    )

@@ -1,0 +1,174 @@
+"""The CPU's expressions are the convolution up to rounding, under every transformation, and on a CPU alone."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import export, lax
+
+import camjax
+from camjax.trace import traced
+from camjax.trace._cpu import choose, run
+from camjax.trace._flatten import flatten
+from tests.trace.nets import kernel
+
+scope = jax.named_scope
+LAYOUTS = {
+    1: (("NWC", "WIO", "NWC"), ("NCW", "OIW", "NCW")),
+    2: (("NHWC", "HWIO", "NHWC"), ("NCHW", "HWIO", "NCHW"), ("CHWN", "OIHW", "NHWC")),
+    3: (("NDHWC", "DHWIO", "NDHWC"), ("NCDHW", "OIDHW", "NCDHW")),
+}
+
+
+@st.composite
+def convolutions(draw):
+    """A convolution that is evaluated by another expression on a CPU: its operands and its options."""
+    axes = draw(st.sampled_from([1, 2, 2, 2, 3]))
+    per_axis = lambda low, high: [draw(st.integers(low, high)) for _ in range(axes)]  # noqa: E731 - a shorthand
+    kind = draw(st.sampled_from(["depthwise", "pointwise"]))
+    channels = draw(st.integers(2, 4))
+    taps, groups = (per_axis(1, 3), channels) if kind == "depthwise" else ([1] * axes, 1)
+    dilation, space = per_axis(1, 2), per_axis(5, 7)
+    out = groups * draw(st.integers(1, 3))
+    letters = draw(st.sampled_from(LAYOUTS[axes]))
+    sizes = dict(zip(letters[0], "." * (axes + 2), strict=True))
+    sizes |= {"N": 2, "C": channels, **dict(zip("HWD"[:axes] if axes > 1 else "W", space, strict=True))}
+    wide = {"I": channels // groups, "O": out, **dict(zip("HWD"[:axes] if axes > 1 else "W", taps, strict=True))}
+    dtype = draw(st.sampled_from([jnp.float32, jnp.float32, jnp.bfloat16]))
+    x = jax.random.normal(jax.random.key(1), [sizes[a] for a in letters[0]], dtype)
+    k = jax.random.normal(jax.random.key(2), [wide[a] for a in letters[1]], dtype)
+    options = {
+        "window_strides": per_axis(1, 3),
+        "padding": [(draw(st.integers(-1, 2)), draw(st.integers(0, 2))) for _ in range(axes)],
+        "rhs_dilation": dilation,
+        "dimension_numbers": letters,
+        "feature_group_count": groups,
+    }
+    return x, k, options
+
+
+def both(x, k, options):
+    """The convolution, and what the last pass makes of it."""
+
+    def plain(x, k):
+        return lax.conv_general_dilated(x, k, **options)
+
+    program = flatten(jax.make_jaxpr(plain)(x, k), 1)
+    assert choose(program.equations[0]) is not None
+
+    def fast(x, k):
+        env = dict(zip((*program.params, *program.inputs), (x, k), strict=True))
+        return run(program.equations, env, program.outputs, rewrite=True)[0]
+
+    return plain, fast
+
+
+@settings(max_examples=12)
+@given(convolutions())
+def test_the_expressions_are_the_convolution(case):
+    x, k, options = case
+    plain, fast = both(x, k, options)
+    tolerance = 1e-5 if x.dtype == jnp.float32 else 3e-2
+    got, want = fast(x, k), plain(x, k)
+    assert (got.shape, got.dtype) == (want.shape, want.dtype)
+    np.testing.assert_allclose(*(np.asarray(a, np.float32) for a in (got, want)), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_their_derivatives_are_the_convolution_s_too_also_mapped(groups):
+    taps = (1, 1) if groups == 1 else (3, 3)
+    x, k = kernel(3, 2, 6, 5, 4), kernel(*taps, 4 // groups, 8)
+    options = {"window_strides": (2, 1), "padding": [(1, 0), (1, 2)], "rhs_dilation": (1, 1)}
+    options |= {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
+
+    def loss(f):
+        return lambda x, k: jnp.sum(jnp.sin(jax.vmap(f, (0, None))(x, k)))
+
+    plain, fast = both(x[0], k, options)
+    got, want = (jax.jit(jax.value_and_grad(loss(f), (0, 1)))(x, k) for f in (fast, plain))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
+
+
+def norm(x, p):
+    """A normalisation over space and a scale per channel, channels first."""
+    centred = x - x.mean((2, 3), keepdims=True)
+    return p.reshape(1, -1, 1, 1) * centred / jnp.sqrt((centred**2).mean((2, 3), keepdims=True) + 1e-5)
+
+
+def channels_first(params, x):
+    """What stands between the convolutions of networks that have the channels first."""
+    numbers = ("NCHW", "HWIO", "NCHW")
+
+    def depthwise(x, name, stride=1):
+        pad, strides = [(1, 1), (1, 2)], (stride, 1)
+        return lax.conv_general_dilated(
+            x, params[name], strides, pad, dimension_numbers=numbers, feature_group_count=x.shape[1]
+        )
+
+    def dense(x, name):
+        return lax.conv_general_dilated(x, params[name], (1, 1), "SAME", dimension_numbers=numbers)
+
+    with scope("first"):
+        x = jax.nn.relu6(norm(depthwise(x, "depthwise"), params["scale"]))
+        x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 3, 2), (1, 1, 2, 1), ((0, 0), (0, 0), (1, 1), (0, 0)))
+    with scope("gated"):
+        gate = jax.nn.sigmoid(dense(x.mean((2, 3), keepdims=True), "pointwise"))
+        x = jax.nn.silu(lax.optimization_barrier(dense(x, "pointwise"))) * gate
+    with scope("joined"):
+        x = jnp.concatenate([x, jnp.pad(dense(x, "dense"), ((0, 0), (0, 0), (1, 0), (0, 0)))[:, :, 1:]], 1)
+    with scope("last"):
+        y = depthwise(x, "wide").transpose(0, 2, 3, 1)
+        y = jax.nn.gelu((y - y.mean(-1, keepdims=True)) @ params["mix"]).transpose(0, 3, 1, 2)
+        x = jnp.where(x > 0, x, 0.1 * x)[..., : y.shape[3]] + y[..., : x.shape[3]]
+    return (x.max((2, 3)) + x.mean((2, 3))) @ params["classes"]
+
+
+PARAMS = {
+    "depthwise": kernel(3, 3, 1, 4),
+    "scale": kernel(4) + 1,
+    "pointwise": kernel(1, 1, 4, 4),
+    "dense": kernel(3, 3, 4, 4),
+    "wide": kernel(3, 3, 1, 8),
+    "mix": kernel(8, 8),
+    "classes": kernel(8, 3),
+}
+X = jax.random.normal(jax.random.key(1), (2, 4, 9, 7))
+
+
+def test_no_map_depends_on_it():
+    model = camjax.Model(channels_first, PARAMS)
+    plain = dataclasses.replace(model, rewrite=False)
+    names = [[layer.name for layer in camjax.layers(m, X)] for m in (model, plain)]
+    assert names[0] == names[1]
+    maps = [camjax.explain(m, X, [[0, 1, 2]], layer="first").raw for m in (model, plain)]
+    np.testing.assert_allclose(*maps, rtol=1e-3, atol=1e-6)
+
+
+def test_the_derivative_of_the_whole_model_is_the_model_s():
+    model = camjax.Model(channels_first, PARAMS)
+    found = [
+        camjax.saliency.attribute(m, X, 1, method=camjax.saliency.Gradient()).values
+        for m in (model, dataclasses.replace(model, rewrite=False))
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-3, atol=1e-6)
+
+
+def test_the_option_turns_it_off():
+    model = camjax.Model(channels_first, PARAMS)
+    plain = dataclasses.replace(model, rewrite=False)
+    found = [str(jax.make_jaxpr(camjax.explainer(m, X, layer="joined"))(m, X, 1)) for m in (model, plain)]
+    assert ["platform_index" in text for text in found] == [True, False]
+    assert traced(model, X) is not traced(plain, X)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu", "cpu"])
+def test_other_platforms_get_the_convolutions(platform):
+    model = camjax.Model(channels_first, PARAMS)
+    cut = camjax.split(model, X, "joined")
+    features = jax.jit(lambda params, x: cut.features(params, x)[0])
+    text = export.export(features, platforms=[platform])(PARAMS, X).mlir_module()
+    assert text.count("stablehlo.convolution") == (1 if platform == "cpu" else 4)
