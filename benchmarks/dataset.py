@@ -1,4 +1,4 @@
-"""Claim: a data set is explained from JPEG files at 0.9 of the rate from memory, and in memory that does not grow.
+"""Claim: a data set is explained from JPEG files at 0.9 of the rate from memory, or as decoding leaves processors free.
 
     .venv/bin/python benchmarks/dataset.py [--repeats 3] [--scale 1]
     .venv/bin/python benchmarks/dataset.py --memory 50000 [--plot memory.png]
@@ -14,8 +14,9 @@ of reading and decoding one, measured alone. Beside it stands the ratio that the
 programs on the machine disturb less than the clock's. The claim holds where the ratio is 0.9, or 0.95 of a bound that
 is lower.
 
-The second line runs the testbed's network over so many pictures from files and samples the process's memory every
-second. It may not grow, from the first tenth of the run to its end, by more than 2% and 10 MB.
+The second line has a claim of its own, that memory does not grow: it runs the testbed's network over so many pictures
+from files and samples the process's memory every second. From the first tenth of the run to its end it may not grow by
+more than 2% and 10 MB.
 """
 
 import argparse
