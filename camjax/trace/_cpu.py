@@ -77,6 +77,8 @@ def choose(e: Equation) -> Kernel | None:
         return _cpu_kernels.depthwise
     if groups == 1 and taps == 1:
         return _cpu_kernels.pointwise
+    if groups > 1:
+        return _cpu_kernels.grouped
     return None
 
 

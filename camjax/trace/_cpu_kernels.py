@@ -68,3 +68,36 @@ def pointwise(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*o
     dims = (((x.ndim - 1,), (0,)), ((), ()))
     k = k.reshape(k.shape[-2:])
     return lax.dot_general(x, k, dims, precision=window.precision, preferred_element_type=window.dtype)
+
+
+def grouped(
+    window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps i o"], least: int = 32, most: int = 8
+) -> Float[Array, "n *out o"]:
+    """`y = sum_t x_t K_t` per block of groups, whose `K_t` has their `k_t` along its diagonal and zeros elsewhere.
+
+    A block has at least `least` channels, as the products are fast only then, though most of them are with zeros; of
+    more than `most` blocks each convolution would have to be compiled.
+    """
+    within, n = k.shape[-2], x.ndim
+    groups, channels = x.shape[-1] // within, max(least, x.shape[-1] // most)
+    out, merged = k.shape[-1] // groups, groups
+    while merged * within > channels and (fewer := [m for m in range(1, merged) if groups % m == 0]):
+        merged = fewer[-1]
+    eye = jnp.eye(merged, dtype=k.dtype)
+    image, kernel = (0, n - 1, *range(1, n - 1)), (n - 1, n - 2, *range(n - 2))
+    blocks = []
+    for first in range(0, groups, merged):
+        part = lax.slice_in_dim(k, first * out, (first + merged) * out, axis=-1)
+        part = part.reshape(*part.shape[:-1], merged, out)
+        y = lax.conv_general_dilated(
+            lax.slice_in_dim(x, first * within, (first + merged) * within, axis=-1),
+            jnp.einsum("...igo,hg->...higo", part, eye).reshape(*k.shape[:-2], merged * within, merged * out),
+            window.strides,
+            window.padding,
+            rhs_dilation=window.dilation,
+            dimension_numbers=lax.ConvDimensionNumbers(image, kernel, image),
+            precision=window.precision,
+            preferred_element_type=window.dtype,
+        )
+        blocks.append(y)
+    return jnp.concatenate(blocks, -1)

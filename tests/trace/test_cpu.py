@@ -29,9 +29,10 @@ def convolutions(draw):
     """A convolution that is evaluated by another expression on a CPU: its operands and its options."""
     axes = draw(st.sampled_from([1, 2, 2, 2, 3]))
     per_axis = lambda low, high: [draw(st.integers(low, high)) for _ in range(axes)]  # noqa: E731 - a shorthand
-    kind = draw(st.sampled_from(["depthwise", "pointwise"]))
-    channels = draw(st.integers(2, 4))
-    taps, groups = (per_axis(1, 3), channels) if kind == "depthwise" else ([1] * axes, 1)
+    kind = draw(st.sampled_from(["depthwise", "pointwise", "grouped"]))
+    groups = 1 if kind == "pointwise" else draw(st.integers(2, 6))
+    taps = [1] * axes if kind == "pointwise" else per_axis(1, 3)
+    channels = groups * (1 if kind == "depthwise" else draw(st.sampled_from([2, 3, 12])))
     dilation, space = per_axis(1, 2), per_axis(5, 7)
     out = groups * draw(st.integers(1, 3))
     letters = draw(st.sampled_from(LAYOUTS[axes]))
@@ -67,18 +68,18 @@ def both(x, k, options):
     return plain, fast
 
 
-@settings(max_examples=12)
+@settings(max_examples=16)
 @given(convolutions())
 def test_the_expressions_are_the_convolution(case):
     x, k, options = case
     plain, fast = both(x, k, options)
     tolerance = 1e-5 if x.dtype == jnp.float32 else 3e-2
-    got, want = fast(x, k), plain(x, k)
+    got, want = jax.jit(fast)(x, k), jax.jit(plain)(x, k)
     assert (got.shape, got.dtype) == (want.shape, want.dtype)
     np.testing.assert_allclose(*(np.asarray(a, np.float32) for a in (got, want)), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("groups", [1, 2, 4])
 def test_their_derivatives_are_the_convolution_s_too_also_mapped(groups):
     taps = (1, 1) if groups == 1 else (3, 3)
     x, k = kernel(3, 2, 6, 5, 4), kernel(*taps, 4 // groups, 8)
