@@ -49,8 +49,8 @@ class StrictError(Exception):
 class Work:
     """The loop of a run: inputs to the devices, their answers to the chunk, a full chunk to the store.
 
-    A thread of its own writes a chunk while the next is computed, though at most a quarter of it: so a process that is
-    killed has to do one chunk again, and what was ahead of it.
+    A thread of its own writes a chunk while the devices compute the first batches of the next, which are not looked at
+    before: so a process that is killed has to do one chunk again, and the batches that were being computed.
 
     Args:
         program: computes.
@@ -102,6 +102,7 @@ class Work:
 
     def _finish(self, thread: ThreadPoolExecutor, stop: Stop) -> bool:
         # The oldest batch that is being computed; whether it was the last of its chunk.
+        self._settle(stop)
         batch, answers = self._running.popleft()
         kept = {name: np.asarray(value) for name, value in answers._asdict().items() if value is not None}
         chunk = self._chunk = self._chunk or Chunk(
@@ -111,8 +112,6 @@ class Work:
         if failed and self._strict:
             index, reason = failed[0]
             raise StrictError(f"{self._source.name(index)} (number {index}): {reason}")
-        if self._writing is not None and (4 * chunk.filled >= chunk.size or self._writing[1].done()):
-            self._settle(stop)
         if chunk.full:
             self._writing = chunk, thread.submit(self._writer.commit, chunk.start, chunk.values)
             self._chunk = None
