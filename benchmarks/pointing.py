@@ -76,15 +76,17 @@ def main() -> int:
     return 1 if low else 0
 
 
-def measure(name: str, method: Any, drawn: testbed.Scenes) -> Row:
-    """Explain both classes of every scene, a batch at a time."""
-    model, x = testbed.model(), testbed.preprocess(drawn.images)
+def measure(name: str, method: Any, drawn: testbed.Scenes, model: camjax.Model | None = None) -> Row:
+    """Explain both classes of every scene, a batch at a time, by default for the testbed's network."""
+    model, x = model or testbed.model(), testbed.preprocess(drawn.images)
     scenes = min(len(x), FEWER.get(name, len(x)))
     note = ""
     if name in CONTROLS:
         note = "control"
-    elif not {"gradients", "head", "score", "model", "probability", "run"}.intersection(needs_of(method)):
+    elif not {"gradients", "head", "score", "model", "probability", "run", "attention"}.intersection(needs_of(method)):
         note = "any class" if not getattr(method, "of", None) and name not in ("fullgrad", "liftcam") else ""
+    elif name == "attentionrollout":
+        note = "any class"
     f = jax.jit(camjax.explainer(model, x[:1], method=method))
     start, maps = time.perf_counter(), []
     for first in range(0, scenes, BATCH):
