@@ -11,10 +11,11 @@ from torch import nn
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A network of a zoo and the side of the square pictures it is given."""
+    """A network of a zoo and the side of the square pictures it is given; `double`: both in float64."""
 
     spec: str
     side: int = 64
+    double: bool = False
 
     def module(self) -> nn.Module:
         """The network in evaluation mode; every parameter and statistic random, for several start at zero or one."""
@@ -22,11 +23,17 @@ class Architecture:
         module = zoo.entry(self.spec).make(False, None)
         if self.spec.split(":")[1].startswith(("vgg", "alexnet")):
             _narrow_classifier(module)
-        return perturbed(module).eval()
+        return perturbed(module).eval().to(self.dtype)
 
     def pictures(self, batch: int) -> torch.Tensor:
         """Random input [batch, 3, side, side]."""
-        return torch.randn(batch, 3, self.side, self.side, generator=torch.Generator().manual_seed(batch))
+        generator = torch.Generator().manual_seed(batch)
+        return torch.randn(batch, 3, self.side, self.side, generator=generator).to(self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the weights and the pictures."""
+        return torch.float64 if self.double else torch.float32
 
 
 def _narrow_classifier(module: nn.Module) -> None:
@@ -57,36 +64,7 @@ def perturbed(module: nn.Module) -> nn.Module:
     return module
 
 
-FAMILIES = [
-    Architecture("torchvision:alexnet"),
-    Architecture("torchvision:vgg11_bn"),
-    Architecture("torchvision:resnet18"),
-    Architecture("torchvision:resnext50_32x4d"),
-    Architecture("torchvision:densenet121"),
-    Architecture("torchvision:mobilenet_v2"),
-    Architecture("torchvision:mobilenet_v3_small"),
-    Architecture("torchvision:squeezenet1_1"),
-    Architecture("torchvision:shufflenet_v2_x0_5"),
-    Architecture("torchvision:mnasnet0_5"),
-    Architecture("torchvision:efficientnet_b0"),
-    Architecture("torchvision:efficientnet_v2_s"),
-    Architecture("torchvision:regnet_y_400mf"),
-    Architecture("torchvision:inception_v3", side=96),
-    Architecture("torchvision:googlenet"),
-    Architecture("torchvision:convnext_tiny"),
-]
-
-MORE = [
-    Architecture("torchvision:vgg11"),
-    Architecture("torchvision:resnet50"),
-    Architecture("torchvision:wide_resnet50_2"),
-    Architecture("torchvision:mobilenet_v3_large"),
-    Architecture("torchvision:squeezenet1_0"),
-    Architecture("torchvision:regnet_x_400mf"),
-    Architecture("torchvision:vit_b_16", side=224),
-    Architecture("torchvision:swin_t"),
-    Architecture("torchvision:swin_v2_t"),
-    Architecture("torchvision:maxvit_t", side=224),
-    Architecture("timm:vit_tiny_patch16_224", side=224),
-    Architecture("timm:mixer_s32_224", side=224),
-]
+def listed(zoo: str, names: str, side: int) -> list[Architecture]:
+    """Architectures of a zoo from "name", "name:side" or "name:side:double", between spaces; `side`: where none is."""
+    parts = [entry.split(":") for entry in names.split()]
+    return [Architecture(f"{zoo}:{name}", int((*rest, side)[0]), "double" in rest) for name, *rest in parts]
