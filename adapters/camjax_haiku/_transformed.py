@@ -49,7 +49,8 @@ def from_haiku(
     if not isinstance(transformed, hk.Transformed | hk.TransformedWithState):
         raise TypeError(
             "from_haiku: transformed must be what hk.transform(f) or hk.transform_with_state(f) returned, got "
-            f"{type(transformed).__name__}."
+            f"{type(transformed).__name__}. Of what hk.multi_transform returned pass one function: "
+            "hk.Transformed(multi.init, multi.apply.NAME), or hk.TransformedWithState(...)."
         )
     stateful = isinstance(transformed, hk.TransformedWithState)
     if stateful != (state is not None):
