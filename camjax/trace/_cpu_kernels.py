@@ -76,7 +76,7 @@ def grouped(
     """`y = sum_t x_t K_t` per block of groups, whose `K_t` has their `k_t` along its diagonal and zeros elsewhere.
 
     A block has at least `least` channels, as the products are fast only then, though most of them are with zeros; of
-    more than `most` blocks each convolution would have to be compiled. What is NaN or infinite makes its whole block NaN.
+    more than `most` blocks each convolution would have to be compiled. A NaN or infinity makes its whole block NaN.
     """
     within, n = k.shape[-2], x.ndim
     groups, channels = x.shape[-1] // within, max(least, x.shape[-1] // most)
