@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from _timing import images, quartiles, seconds
 
 NETWORKS = (
     "torchvision:resnet50",
@@ -48,20 +49,6 @@ def module(spec: str) -> Any:
     return zoo.entry(spec).make(False, None).eval()
 
 
-def images(batch: int) -> np.ndarray:
-    """The same random pictures in every process."""
-    return np.random.default_rng(0).standard_normal((batch, 3, 224, 224), np.float32)
-
-
-def seconds(run: Callable[[], Any], at_least: float = 0.1) -> float:
-    """Per call, of as many calls as take a tenth of a second."""
-    calls, start = 0, time.perf_counter()
-    while (passed := time.perf_counter() - start) < at_least:
-        run()
-        calls += 1
-    return passed / calls
-
-
 def worker(pipe: Any) -> None:
     """PyTorch's side: for (spec, batch) the logits, for "time" the seconds of one forward pass."""
     import torch
@@ -79,12 +66,6 @@ def worker(pipe: Any) -> None:
             network, x = module(message[0]), torch.from_numpy(images(message[1]))
             forward()
             pipe.send(forward().numpy())
-
-
-def quartiles(values: list[float]) -> str:
-    """The median, and the middle half."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 def main() -> int:

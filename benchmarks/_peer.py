@@ -1,0 +1,91 @@
+"""The peers' side of `gradcam.py`, run by their own Python: reads requests from standard input, a line of JSON each.
+
+{"network": SPEC, "layer": PATH, "batch": N}    makes them ready; answers the logits
+{"time": NAME}                                  answers the seconds of one call
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import timm
+import torch
+import torchcam.methods
+import torchvision
+from _timing import images, seconds
+from captum.attr import LayerGradCam
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+CLASS = 1
+
+
+def network(spec: str) -> torch.nn.Module:
+    """The network with the same random weights in every process."""
+    zoo, _, name = spec.partition(":")
+    torch.manual_seed(0)
+    make = torchvision.models.get_model if zoo == "torchvision" else timm.create_model
+    return make(name, **({"weights": None} if zoo == "torchvision" else {})).eval()
+
+
+def map_of_tokens(x: torch.Tensor) -> torch.Tensor:
+    """The square grid behind the class token, channels first, as pytorch-grad-cam asks for it."""
+    side = int((x.shape[1] - 1) ** 0.5)
+    return x[:, 1:].reshape(len(x), side, side, -1).permute(0, 3, 1, 2)
+
+
+def calls(model: torch.nn.Module, layer: str, x: torch.Tensor) -> dict[str, Callable[[], Any]]:
+    """What is timed: the bare forward pass, and Grad-CAM of one class as each library's guide writes it."""
+    at, tokens = model.get_submodule(layer), layer.startswith("blocks.")
+    targets = [ClassifierOutputTarget(CLASS)] * len(x)
+    layer_grad_cam = LayerGradCam(model, at)
+
+    def forward() -> Any:
+        with torch.inference_mode():
+            return model(x)
+
+    def pytorch_grad_cam() -> Any:
+        with GradCAM(model, [at], reshape_transform=map_of_tokens if tokens else None) as cam:
+            return cam(input_tensor=x, targets=targets)
+
+    def by_torchcam() -> Any:
+        with torchcam.methods.GradCAM(model, at) as extractor:
+            return extractor(CLASS, model(x))
+
+    def captum() -> Any:
+        return layer_grad_cam.attribute(x, target=CLASS)
+
+    found = {"forward": forward, "pytorch-grad-cam": pytorch_grad_cam}
+    if not tokens:  # for which the other two give no map
+        found |= {"torchcam": by_torchcam, "captum": captum}
+    return found
+
+
+def main() -> None:
+    """Answers until the standard input ends."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    ready: dict[str, Callable[[], Any]] = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the peers' own, of every call
+            if "time" in request:
+                answer: Any = seconds(ready[request["time"]])
+            else:
+                model, x = network(request["network"]), torch.from_numpy(images(request["batch"]))
+                ready = calls(model, request["layer"], x)
+                logits = ready["forward"]().tolist()
+                for run in ready.values():
+                    run()
+                answer = {"logits": logits, "names": list(ready)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

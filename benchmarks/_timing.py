@@ -1,0 +1,30 @@
+"""What both sides of a benchmark share: the images, the clock, and how ratios are told. NumPy alone."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def images(batch: int) -> np.ndarray:
+    """The same random pictures in every process."""
+    return np.random.default_rng(0).standard_normal((batch, 3, 224, 224), np.float32)
+
+
+def seconds(run: Callable[[], Any], at_least: float = 0.1) -> float:
+    """Per call, of as many calls as take a tenth of a second."""
+    calls, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < at_least:
+        run()
+        calls += 1
+    return passed / calls
+
+
+def quartiles(values: list[float]) -> str:
+    """The median, and the middle half."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
