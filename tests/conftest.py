@@ -1,5 +1,6 @@
 """What holds in all tests: strict promotion for the project's own code, and reproducible random examples."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,16 @@ def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", everywhere or _rooms(request)[0] in _BRIEF)
     yield
     jax.config.update("jax_disable_most_optimizations", everywhere)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs() -> Iterator[None]:
+    """Forgets compiled programs before Linux refuses to map more memory (65,530 times), in which LLVM crashes."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
