@@ -6,9 +6,11 @@ Other platforms' compilers get the convolution as it was. What is faster, and wh
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +22,17 @@ from camjax.trace._cpu_order import Held
 from camjax.trace._program import Atom, Equation, Value, evaluate, is_float, read, shape_of
 
 _TAPS = 81  # a sum of more terms takes long to compile
+_AS_IT_IS: contextvars.ContextVar[bool] = contextvars.ContextVar("as_it_is", default=False)
+
+
+@contextlib.contextmanager
+def as_it_is() -> Iterator[None]:
+    """Inside, nothing is rewritten: for those who trace a half of the model to read its equations."""
+    token = _AS_IT_IS.set(True)
+    try:
+        yield
+    finally:
+        _AS_IT_IS.reset(token)
 
 
 def run(equations: Sequence[Equation], env: dict[Value, Any], wanted: Sequence[Atom], rewrite: bool) -> list[Any]:
@@ -36,7 +49,7 @@ def run(equations: Sequence[Equation], env: dict[Value, Any], wanted: Sequence[A
     used = {value for e in equations for value in e.values} | {atom for atom in wanted if isinstance(atom, Value)}
     given = [value for value in env if value in used]
     arrays = [env[value] for value in given]
-    if not rewrite or all(choose(e) is None for e in equations if e.name == "conv_general_dilated"):
+    if not rewrite or _AS_IT_IS.get() or all(choose(e) is None for e in equations if e.name == "conv_general_dilated"):
         return plain(*arrays)
     return lax.platform_dependent(*arrays, cpu=fast, default=plain)
 

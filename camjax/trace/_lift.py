@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from camjax.trace._cpu import as_it_is
 from camjax.trace._flatten import flatten
 from camjax.trace._kinds import moving
 from camjax.trace._lift_rules import number, rule
@@ -39,7 +40,8 @@ def multipliers(
     >>> multipliers(lambda z: jnp.maximum(z.sum() - 1, 0), jnp.array([2.0, 3.0]), jnp.zeros(2))
     Array([0.8, 0.8], dtype=float32)
     """
-    program = flatten(jax.make_jaxpr(function)(point), 0)
+    with as_it_is():
+        program = flatten(jax.make_jaxpr(function)(point), 0)
     equations = live(program.equations, program.outputs)
     changing = reached(equations, program.inputs)
     here: dict[Value, Any] = {**program.consts, program.inputs[0]: point}
