@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+import camjax
 from camjax.trace._lift import multipliers
+from tests.trace.nets import conv, kernel
 
 RNG = np.random.default_rng(0)
 W, C = RNG.normal(size=(4, 4)), RNG.normal(size=(3, 5, 4))
@@ -164,3 +166,20 @@ def test_a_while_loop_is_refused_by_name():
 
     with pytest.raises(ValueError, match=r"LIFT-CAM needs the derivative .* none of 'while' .* Name a layer behind it"):
         multipliers(score, jnp.ones(2), jnp.zeros(2))
+
+
+def test_a_head_that_a_cpu_evaluates_otherwise_has_the_same_multipliers():
+    """SqueezeNet's head is a pointwise convolution."""
+
+    def apply(p, x):
+        with jax.named_scope("maps"):
+            x = jax.nn.relu(conv(x, p["maps"]))
+        return jax.nn.relu(conv(x, p["classes"])).mean((1, 2))
+
+    params = {"maps": kernel(3, 3, 3, 6), "classes": kernel(1, 1, 6, 4)}
+    x = jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    raw = [
+        camjax.explain(camjax.Model(apply, params, rewrite=rewrite), x, 1, layer="maps", method=camjax.LiftCAM()).raw
+        for rewrite in (True, False)
+    ]
+    np.testing.assert_allclose(*raw, rtol=1e-5, atol=1e-6)
