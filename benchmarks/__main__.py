@@ -21,15 +21,14 @@ def main() -> int:
     """Runs, prints and keeps."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--peers", help="the Python of the peers' environment; without it, only what needs none runs")
-    parser.add_argument("--only", nargs="+", choices=(*WITH_PEERS, *ALONE), default=(*WITH_PEERS, *ALONE))
+    parser.add_argument("--only", nargs="+", choices=(*WITH_PEERS, *ALONE), help="these alone")
     parser.add_argument("--out", type=Path, help="the page")
     options = parser.parse_args()
+    names = options.only or ((*WITH_PEERS, *ALONE) if options.peers else ALONE)
+    if not options.peers and (needs := [name for name in names if name in WITH_PEERS]):
+        parser.error(f"--peers: {', '.join(needs)} compares with the peers; give the Python of their environment")
     page, failed = "", []
-    for name in options.only:
-        if name in WITH_PEERS and not options.peers:
-            print(f"{name}: needs --peers", file=sys.stderr)
-            failed.append(name)
-            continue
+    for name in names:
         command = [sys.executable, str(HERE / f"{name}.py")]
         command += ["--peers", options.peers] if name in WITH_PEERS else []
         print(f"{name} ...", file=sys.stderr, flush=True)

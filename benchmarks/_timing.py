@@ -1,4 +1,4 @@
-"""What both sides of a benchmark share: the images, the clock, and how ratios are told. NumPy alone."""
+"""What both sides of a benchmark share: the networks, the images, the clock, and how ratios are told. NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+NETWORKS = (
+    "torchvision:resnet50",
+    "torchvision:vgg16",
+    "torchvision:mobilenet_v2",
+    "torchvision:efficientnet_b0",
+    "torchvision:convnext_tiny",
+    "timm:vit_small_patch16_224",
+)
+"""Those that are compared."""
 
 
 def images(batch: int) -> np.ndarray:

@@ -24,16 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _timing import images, quartiles, seconds
+from _timing import NETWORKS, images, quartiles, seconds
 
-NETWORKS = (
-    "torchvision:resnet50",
-    "torchvision:vgg16",
-    "torchvision:mobilenet_v2",
-    "torchvision:efficientnet_b0",
-    "torchvision:convnext_tiny",
-    "timm:vit_small_patch16_224",
-)
 PEERS = ("pytorch-grad-cam", "torchcam", "captum")
 CLASS, TOLERANCE = 1, 1e-4
 

@@ -116,7 +116,7 @@ def splits(
             "or layer='stages' for the last layer of each resolution."
         )
     cut = split(model, x, layer, axes=axes, scores=scores)
-    if layer is None and _traced(model, x).layers.named(cut.name).note == BESIDE:
+    if layer is None and cut.source is not None and cut.source.layers.named(cut.name).note == BESIDE:
         warnings.warn(
             f"layer: none was named; the default is {cut.name!r}, but {BESIDE}, so its map is a part of the "
             "explanation. Name the layer that is meant, or several to fuse; camjax.layers(model, x) lists them.",

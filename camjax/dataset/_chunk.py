@@ -15,7 +15,7 @@ class Chunk:
     """The arrays of a store for `size` examples from `start` on; what is not filled has the arrays' fill value."""
 
     def __init__(self, arrays: list[Array], start: int, size: int) -> None:
-        self.start, self.size, self.filled = start, size, 0
+        self.start, self.size, self._filled = start, size, 0
         arrays = [array for array in arrays if array.name not in LISTED]
         self._fill = {array.name: np.float32(np.nan) if array.fill == "NaN" else array.fill for array in arrays}
         self.values = {a.name: np.full((size, *a.shape), self._fill[a.name], a.dtype) for a in arrays}
@@ -23,7 +23,7 @@ class Chunk:
     @property
     def full(self) -> bool:
         """Whether every row has been filled."""
-        return self.filled == self.size
+        return self._filled == self.size
 
     def fill(self, batch: Batch, answers: dict[str, Any], refusal: str) -> list[tuple[int, str]]:
         """Puts a batch in its place.
@@ -53,7 +53,7 @@ class Chunk:
             text = detail[row] or (refusal if of is Outcome.NOT_APPLICABLE else f"{of.words}.")
             self.values["detail"][first + row] = padded(text, DETAIL)
             failed.append((batch.start + int(row), text))
-        self.filled += count
+        self._filled += count
         return failed
 
 
