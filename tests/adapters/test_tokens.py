@@ -1,8 +1,5 @@
 """Token methods on the frameworks' own attention, unmodified, and on trained transformers."""
 
-import dataclasses
-from typing import ClassVar
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +12,7 @@ from flax import linen, nnx
 import camjax
 from camjax.trace import traced
 from tests.adapters.flax.networks import mnist
+from tests.attention import METHODS, Together
 from tests.data import checkpoint
 
 X = np.random.default_rng(0).normal(size=(1, 8, 12, 3)).astype(np.float32)
@@ -111,19 +109,6 @@ def test_a_frameworks_own_attention_is_found_in_an_unmodified_model(make, prefix
         scores = jnp.einsum("hid,hjd->hij", q, k)
         assert any(np.allclose(jax.nn.softmax(scores * s), p, atol=1e-5) for s in (1, 0.5))  # q may be scaled already
         np.testing.assert_allclose(out, p @ v, atol=1e-5)
-
-
-METHODS = (camjax.LeGrad(), camjax.GAE(), camjax.GradECLIP(), camjax.AttentionRollout())
-
-
-@dataclasses.dataclass(frozen=True)
-class Together:
-    """The maps of all four, one below the other: compiled once."""
-
-    grid: ClassVar[str] = "own"
-
-    def __call__(self, *, attention):
-        return camjax.CoarseMap(jnp.concatenate([method(attention=attention).raw for method in METHODS]))
 
 
 def of_patches():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import jax
 import jax.numpy as jnp
@@ -233,3 +234,25 @@ def test_worker_processes_give_the_same_bytes(model, photos, tmp_path):
     dataset.run(photos, model, tmp_path / "a.zarr", **options)
     dataset.run(photos, model, tmp_path / "b.zarr", **options, workers=2, threads=1)
     assert content(tmp_path / "a.zarr") == content(tmp_path / "b.zarr")
+
+
+def test_no_batch_of_the_next_chunk_is_looked_at_before_a_chunk_is_written(photos, model, tmp_path, monkeypatch):
+    """So that a kill costs one chunk and what is being computed."""
+    from camjax.dataset._chunk import Chunk
+    from camjax.dataset._writer import Writer
+
+    order, commit, fill = [], Writer.commit, Chunk.fill
+
+    def slowly(self, start, values):
+        time.sleep(0.2)
+        commit(self, start, values)
+        order.append(("written", start))
+
+    def filled(self, batch, *rest):
+        order.append(("filled", self.start))
+        return fill(self, batch, *rest)
+
+    monkeypatch.setattr(Writer, "commit", slowly)
+    monkeypatch.setattr(Chunk, "fill", filled)
+    dataset.run(photos, model, tmp_path / "run.zarr", batch=4, chunk=4)
+    assert order == [(what, start) for start in (0, 4, 8) for what in ("filled", "written")]

@@ -1,8 +1,6 @@
 """Grad-CAM, with no option set, on a trained vision transformer: it points to the object that is asked for."""
 
-import dataclasses
 import functools
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +9,7 @@ import numpy as np
 import camjax
 from camjax import testbed
 from camjax.testbed.train import save
+from tests.attention import METHODS, Together
 from tests.testbed import train_transformer, transformer
 
 HELD_OUT = 100_000  # no training scene has this seed
@@ -56,19 +55,6 @@ def test_the_tokens_and_the_default_layer_are_found():
     for name in ("block0.norm1", "block1.attention", "norm"):
         axes = found[name].axes
         assert (axes.grid, axes.channels, axes.start[1]) == ((16, 16), 64, 0)
-
-
-METHODS = (camjax.LeGrad(), camjax.GradECLIP(), camjax.GAE(), camjax.AttentionRollout())
-
-
-@dataclasses.dataclass(frozen=True)
-class Together:
-    """The maps of all four, one below the other: compiled once."""
-
-    grid: ClassVar[str] = "own"
-
-    def __call__(self, *, attention):
-        return camjax.CoarseMap(jnp.concatenate([method(attention=attention).raw for method in METHODS]))
 
 
 def test_the_methods_of_attention_explain_its_tokens():
