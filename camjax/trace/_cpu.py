@@ -90,9 +90,7 @@ def choose(e: Equation) -> Kernel | None:
         return _cpu_kernels.depthwise
     if groups == 1 and taps == 1:
         return _cpu_kernels.pointwise
-    if groups > 1:
-        return _cpu_kernels.grouped
-    return None
+    return _cpu_kernels.dense if groups == 1 else _cpu_kernels.grouped
 
 
 def _window(e: Equation) -> Window:

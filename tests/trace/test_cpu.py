@@ -1,6 +1,7 @@
 """The CPU's expressions are the convolution up to rounding, under every transformation, and on a CPU alone."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +30,8 @@ def convolutions(draw):
     """A convolution that is evaluated by another expression on a CPU: its operands and its options."""
     axes = draw(st.sampled_from([1, 2, 2, 2, 3]))
     per_axis = lambda low, high: [draw(st.integers(low, high)) for _ in range(axes)]  # noqa: E731 - a shorthand
-    kind = draw(st.sampled_from(["depthwise", "pointwise", "grouped"]))
-    groups = 1 if kind == "pointwise" else draw(st.integers(2, 6))
+    kind = draw(st.sampled_from(["depthwise", "pointwise", "grouped", "dense"]))
+    groups = 1 if kind in ("pointwise", "dense") else draw(st.integers(2, 6))
     taps = [1] * axes if kind == "pointwise" else per_axis(1, 3)
     channels = groups * (1 if kind == "depthwise" else draw(st.sampled_from([2, 3, 12])))
     dilation, space = per_axis(1, 2), per_axis(5, 7)
@@ -79,9 +80,8 @@ def test_the_expressions_are_the_convolution(case):
     np.testing.assert_allclose(*(np.asarray(a, np.float32) for a in (got, want)), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("groups", [1, 2, 4])
-def test_their_derivatives_are_the_convolution_s_too_also_mapped(groups):
-    taps = (1, 1) if groups == 1 else (3, 3)
+@pytest.mark.parametrize(("groups", "taps"), [(1, (1, 1)), (1, (3, 3)), (2, (3, 3)), (4, (3, 3))])
+def test_their_derivatives_are_the_convolution_s_too_also_mapped(groups, taps):
     x, k = kernel(3, 2, 6, 5, 4), kernel(*taps, 4 // groups, 8)
     options = {"window_strides": (2, 1), "padding": [(1, 0), (1, 2)], "rhs_dilation": (1, 1)}
     options |= {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
@@ -92,6 +92,10 @@ def test_their_derivatives_are_the_convolution_s_too_also_mapped(groups):
     plain, fast = both(x[0], k, options)
     got, want = (jax.jit(jax.value_and_grad(loss(f), (0, 1)))(x, k) for f in (fast, plain))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
+    of_both, of_x, of_k = (x, k), (x, 0 * k), (0 * x, k)
+    for along in (of_both, of_x, of_k):  # forwards, too
+        got, want = (jax.jvp(loss(f), (x, k), along)[1] for f in (fast, plain))
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
 def norm(x, p):
@@ -164,6 +168,26 @@ def test_the_option_turns_it_off():
     found = [str(jax.make_jaxpr(camjax.explainer(m, X, layer="joined"))(m, X, 1)) for m in (model, plain)]
     assert ["platform_index" in text for text in found] == [True, False]
     assert traced(model, X) is not traced(plain, X)
+
+
+@pytest.mark.parametrize("method", [camjax.ScoreCAM(), camjax.methods.OptiCAM(steps=2)])
+def test_in_a_loop_each_convolution_has_the_layout_that_xla_is_fast_at(method):
+    def apply(params, x):
+        for name, k in params.items():
+            with scope(name):
+                x = lax.conv_general_dilated(x, k, (2, 1), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"))
+                x = jnp.tanh(x)
+        return x.mean((2, 3))
+
+    model = camjax.Model(apply, {name: kernel(4, 4, 3, 3) for name in ("one", "two")})
+    loops = {}
+    for rewrite in (True, False):
+        one = dataclasses.replace(model, rewrite=rewrite)
+        program = jax.jit(camjax.explainer(one, X, layer="two", method=method)).lower(one, X, 1).compile()
+        lines = [line for line in (program.as_text() or "").splitlines() if "/while/" in line]
+        loops[rewrite] = set(re.findall(r" convolution\(.*dim_labels=([^, ]*)", "\n".join(lines)))
+    assert loops[True] == {"b01f_01io->b01f"}
+    assert "bf01_oi01->bf01" in loops[False]
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu", "cpu"])
