@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-WITH_PEERS = ("cold_start", "gradcam")
-ALONE = ("forward", "convolutions", "conversion", "dataset", "pointing_transformer", "pointing")
+WITH_PEERS = ("cold_start", "gradcam", "evaluations")
+ALONE = ("forward", "costs", "convolutions", "conversion", "dataset", "pointing_transformer", "pointing")
 
 
 def main() -> int:

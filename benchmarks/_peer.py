@@ -1,7 +1,8 @@
-"""The peers' side of `gradcam.py`, run by their own Python: reads requests from standard input, a line of JSON each.
+"""The peers' side of benchmarks, run by their own Python: reads requests from standard input, a line of JSON each.
 
-{"network": SPEC, "layer": PATH, "batch": N}    makes them ready; answers the logits
-{"time": NAME}                                  answers the seconds of one call
+{"network": SPEC, "layer": PATH, "batch": N, "method": NAME}    makes them ready; answers the logits
+{"time": NAME}                                                  answers the seconds of one call
+{"memory": NAME}                                                answers by how many MB the process grows meanwhile
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import pytorch_grad_cam
 import timm
 import torch
 import torchcam.methods
 import torchvision
-from _timing import images, seconds
+from _timing import images, memory, seconds
 from captum.attr import LayerGradCam
-from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 CLASS = 1
+GRADIENT = ("GradCAM",)
 
 
 def network(spec: str) -> torch.nn.Module:
@@ -40,8 +42,8 @@ def map_of_tokens(x: torch.Tensor) -> torch.Tensor:
     return x[:, 1:].reshape(len(x), side, side, -1).permute(0, 3, 1, 2)
 
 
-def calls(model: torch.nn.Module, layer: str, x: torch.Tensor) -> dict[str, Callable[[], Any]]:
-    """What is timed: the bare forward pass, and Grad-CAM of one class as each library's guide writes it."""
+def calls(model: torch.nn.Module, layer: str, x: torch.Tensor, method: str) -> dict[str, Callable[[], Any]]:
+    """What is timed: the bare forward pass, and a method for one class as each library's guide writes it."""
     at, tokens = model.get_submodule(layer), layer.startswith("blocks.")
     targets = [ClassifierOutputTarget(CLASS)] * len(x)
     layer_grad_cam = LayerGradCam(model, at)
@@ -50,20 +52,23 @@ def calls(model: torch.nn.Module, layer: str, x: torch.Tensor) -> dict[str, Call
         with torch.inference_mode():
             return model(x)
 
-    def pytorch_grad_cam() -> Any:
-        with GradCAM(model, [at], reshape_transform=map_of_tokens if tokens else None) as cam:
+    def by_pytorch_grad_cam() -> Any:
+        of = getattr(pytorch_grad_cam, method)
+        with of(model, [at], reshape_transform=map_of_tokens if tokens else None) as cam:
             return cam(input_tensor=x, targets=targets)
 
     def by_torchcam() -> Any:
-        with torchcam.methods.GradCAM(model, at) as extractor:
+        with getattr(torchcam.methods, method)(model, at) as extractor, torch.set_grad_enabled(method in GRADIENT):
             return extractor(CLASS, model(x))
 
     def captum() -> Any:
         return layer_grad_cam.attribute(x, target=CLASS)
 
-    found = {"forward": forward, "pytorch-grad-cam": pytorch_grad_cam}
-    if not tokens:  # for which the other two give no map
-        found |= {"torchcam": by_torchcam, "captum": captum}
+    found = {"forward": forward, "pytorch-grad-cam": by_pytorch_grad_cam}
+    if not tokens and hasattr(torchcam.methods, method):  # it gives no map for tokens, nor does captum
+        found["torchcam"] = by_torchcam
+    if not tokens and method == "GradCAM":
+        found["captum"] = captum
     return found
 
 
@@ -77,11 +82,14 @@ def main() -> None:
             warnings.simplefilter("ignore")  # the peers' own, of every call
             if "time" in request:
                 answer: Any = seconds(ready[request["time"]])
+            elif "memory" in request:
+                answer = memory(ready[request["memory"]])
             else:
                 model, x = network(request["network"]), torch.from_numpy(images(request["batch"]))
-                ready = calls(model, request["layer"], x)
+                method = request.get("method", "GradCAM")
+                ready = calls(model, request["layer"], x, method)
                 logits = ready["forward"]().tolist()
-                for run in ready.values():
+                for run in ready.values() if method in GRADIENT else ():  # to be warm; the others take long enough
                     run()
                 answer = {"logits": logits, "names": list(ready)}
         print(json.dumps(answer), flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,20 @@ def seconds(run: Callable[[], Any], at_least: float = 0.1) -> float:
         run()
         calls += 1
     return passed / calls
+
+
+def memory(run: Callable[[], Any]) -> float:
+    """By how many MB this process grows at most while it runs; Linux keeps the largest size since it was told to."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    run()
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(name: str) -> int:
+    # In kB.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def quartiles(values: list[float]) -> str:

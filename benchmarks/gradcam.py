@@ -13,37 +13,19 @@ differ by more than 1e-4 of the largest, or if a peer is faster in the median.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _peers import Peers
 from _timing import NETWORKS, images, quartiles, seconds
 
 PEERS = ("pytorch-grad-cam", "torchcam", "captum")
 CLASS, TOLERANCE = 1, 1e-4
-
-
-class Peers:
-    """The other process: `peers(request)` is its answer."""
-
-    def __init__(self, python: str) -> None:
-        command = [python, str(Path(__file__).with_name("_peer.py"))]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __call__(self, **request: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        if not (line := self._process.stdout.readline()):
-            raise SystemExit(f"the peers' process ended with {self._process.wait()}; its messages are above")
-        return json.loads(line)
 
 
 def main() -> int:
@@ -63,7 +45,7 @@ def main() -> int:
 
     import camjax
 
-    peers = Peers(str(Path(options.peers).absolute()))
+    peers = Peers(options.peers)
     print(
         f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), jax {jax.__version__}, "
         f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}\n\n"

@@ -51,6 +51,7 @@ SOURCE = (
     "A folder of pictures, a list (.csv, .jsonl), arrays (.npy, .npz), shards (.tar, .tfrecord, .array_record; also a "
     "quoted pattern, or a folder of them), or python:MODULE:FUNCTION, which returns a data source."
 )
+SHARDING = "For parameters that do not fit on one device: a function that returns a camjax.dataset.Sharding."
 OF_ALL = "A class (several times for several), the K best, or each example's own label. Default: the predicted class."
 TARGET = "A class's number or name (several times for several classes), or the K best. Default: top:2."
 
@@ -129,6 +130,7 @@ def run(
     devices: Annotated[
         int | None, typer.Option("--devices", min=1, help="How many of this process's are used; all by default.")
     ] = None,
+    sharding: Annotated[str | None, _option("--sharding", metavar="python:MODULE:FUNCTION", help=SHARDING)] = None,
     coordinator: Annotated[
         str | None, _option("--coordinator", metavar="HOST:PORT|auto", help="Several processes; auto: TPU pod, Slurm.")
     ] = None,
@@ -157,7 +159,7 @@ def run(
 
         overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
         question = Question(model, weights, layer or [], fusion, method, seed, target or [], scores, overrides)
-        work = Work(out, batch, chunk, maps, save_weights, dtype, threads, workers, devices, strict, json)
+        work = Work(out, batch, chunk, maps, save_weights, dtype, threads, workers, devices, sharding, strict, json)
         together = Together(coordinator, processes, process)
         status = run_all(source, question, work, together)
     raise typer.Exit(status)

@@ -13,8 +13,9 @@ from rich.text import Text
 from camjax.cli._errors import OK, SOME_FAILED, UNFINISHED
 
 if TYPE_CHECKING:
-    from camjax.dataset import Progress, Store
+    from camjax.dataset import Progress, Share, Store
 
+EVERY = 10.0  # seconds between two lines in a log
 SHOWN = 20  # failures that are listed; the store has all of them
 
 
@@ -51,10 +52,15 @@ def _life(store: Store, progress: Progress) -> list[str]:
 
 
 class Report:
-    """A bar on a terminal; a line of JSON for each chunk where that is wanted; what failed, at the end."""
+    """A bar on a terminal, lines in a log, JSON for each chunk where that is wanted; what failed, at the end.
 
-    def __init__(self, total: int, as_json: bool) -> None:
-        self._json, self._total, self._bar = as_json, total, None
+    Of several processes each tells of its own share.
+    """
+
+    def __init__(self, total: int, as_json: bool, share: Share) -> None:
+        self._json, self._total, self._bar, self._told = as_json, total, None, time.monotonic()
+        self._own = share._asdict()
+        self._who = f"process {share.process} of {share.processes}: " if share.processes > 1 else ""
         self._console = Console(stderr=True, highlight=False)
 
     def __enter__(self) -> Report:
@@ -74,11 +80,14 @@ class Report:
     def tell(self, progress: Progress) -> None:
         """After each chunk."""
         if self._json:
-            print(json.dumps(_facts(progress)), flush=True)
-        if self._bar is not None:
+            print(json.dumps({**self._own, **_facts(progress)}), flush=True)
+        elif self._bar is not None:
             failed = f", {progress.failed} failed" if progress.failed else ""
-            rate = f"{progress.here / max(progress.seconds, 1e-9):.0f}/s{failed}"
-            self._bar.update(self._bar.task_ids[0], completed=progress.done, rate=rate)
+            rate = f"{self._who}{progress.here / max(progress.seconds, 1e-9):.0f}/s{failed}"
+            self._bar.update(self._bar.task_ids[0], completed=progress.done, total=progress.total, rate=rate)
+        elif (now := time.monotonic()) >= self._told + EVERY:
+            self._told = now
+            self.say(f"{self._who}{_line(progress)}")
 
     def say(self, text: str, style: str = "") -> None:
         """One line on the error stream."""
@@ -87,9 +96,9 @@ class Report:
     def summary(self, store: Store, progress: Progress) -> None:
         """At the end of a run."""
         if self._json:
-            print(json.dumps({**_facts(progress), "stopped": progress.stopped}), flush=True)
+            print(json.dumps({**self._own, **_facts(progress), "stopped": progress.stopped}), flush=True)
         else:
-            self.say(_line(progress))
+            self.say(f"{self._who}{_line(progress)}")
         if progress.done < progress.total:
             self.say("stopped before the end; the same command continues", "bold")
         _list(self._console, store)

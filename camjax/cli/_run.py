@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from camjax._factory import made
 from camjax.cli._errors import OK, SOME_FAILED, UNFINISHED, UsageError
 from camjax.cli._progress import Report
 from camjax.cli._question import Question
@@ -25,6 +26,7 @@ class Work:
     threads: int | None
     workers: int
     devices: int | None
+    sharding: str | None
     strict: bool
     json: bool
 
@@ -76,13 +78,14 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
 
     need()
     together.join()
+    sharding = None if work.sharding is None else _sharding(work.sharding)
     opened = dataset.source_of(source)  # before the model is made, which may take long
     method = METHODS[method_name(question.method, "--method")]()
     model = _models.build(question.spec, question.weights, size=_prepare.size(question.prepare))
     preprocess = _prepare.resolve(model, question.spec, question.prepare)
     model, _ = _models.named(model, _classes(model, opened.input_shape or _prepare.shape(preprocess)[1:]))
     several, spec = list(question.layers), question.spec
-    report = Report(len(opened), work.json)
+    report = Report(len(opened), work.json, dataset.Share.own())
     with report:
         try:
             done = dataset.run(
@@ -104,6 +107,7 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
                 threads=work.threads,
                 workers=work.workers,
                 devices=work.devices,
+                sharding=sharding,
                 strict=work.strict,
                 progress=report.tell,
                 about={"source": str(Path(source).absolute()) if Path(source).exists() else source, "model": spec},
@@ -119,6 +123,20 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
             return UNFINISHED
     report.summary(dataset.open(work.out), done)
     return UNFINISHED if done.done < done.total else SOME_FAILED if done.failed else OK
+
+
+def _sharding(spec: str) -> Any:
+    # What the user's function returns.
+    from camjax import dataset
+
+    kind, _, name = spec.partition(":")
+    if kind != "python" or not name:
+        raise UsageError(f"--sharding: got {spec!r}, expected python:MODULE:FUNCTION.")
+    where, wanted = f"--sharding python:{name}", "a camjax.dataset.Sharding"
+    found = made(where, name, wanted, UsageError)
+    if not isinstance(found, dataset.Sharding):
+        raise UsageError(f"{where}: the function returned {type(found).__name__}, expected {wanted}.")
+    return found
 
 
 def _classes(model: Any, shape: tuple[int, ...]) -> int:

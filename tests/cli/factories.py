@@ -3,8 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from camjax import Model, Preprocess
+from camjax.dataset import Sharding
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 COLOURS = ("red", "green", "blue")
@@ -86,6 +88,19 @@ def grey_nchw():
 
 def weighted(path):
     return Model(_colours, np.load(path), labels=COLOURS, preprocess=PLAIN)
+
+
+divided = []
+
+
+def sharding():
+    """Parameters in one part along an axis of the mesh, and a list of those that were asked about."""
+
+    def rule(path, leaf):
+        divided.append(path)
+        return PartitionSpec(*[None] * (leaf.ndim - 1), "model")
+
+    return Sharding(rule, {"model": 1})
 
 
 def broken():

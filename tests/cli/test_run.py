@@ -9,8 +9,11 @@ import pytest
 from PIL import Image
 
 from camjax import dataset
+from camjax.cli import _progress
+from tests.cli import factories
 from tests.cli.conftest import COLOURS, picture
 
+FACTORIES = "python:tests.cli.factories"
 pytestmark = pytest.mark.usefixtures("workplace")
 
 
@@ -42,6 +45,7 @@ def test_json(camjax, run):
     first, _, last = map(json.loads, lines)
     assert (first["done"], first["total"], first["outcomes"]) == (2, 3, {"waiting": 1, "explained": 2})
     assert (last["done"], last["failed"], last["stopped"]) == (3, 0, False)
+    assert [(line["process"], line["processes"]) for line in (first, last)] == [(0, 1)] * 2
     told = json.loads(camjax("status", "run.zarr", "--json").out)
     assert 0 <= time.time() - told.pop("written") < 60
     assert told == {
@@ -53,6 +57,34 @@ def test_json(camjax, run):
         "seconds_left": None,
         "running": False,
     }
+
+
+def test_a_log_gets_a_line_now_and_then(run, monkeypatch):
+    assert run("photos", "--out", "a.zarr", "--chunk", 2).err.count(" of 3 done") == 1  # at the end
+    monkeypatch.setattr(_progress, "EVERY", 0.0)
+    assert re.findall(r"(\d) of 3 done, [\d.]+/s\n", run("photos", "--out", "b.zarr", "--chunk", 2).err) == [
+        "2",
+        "3",
+        "3",
+    ]
+
+
+def test_of_several_processes_each_says_which_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(_progress, "EVERY", 0.0)
+    done = dataset.Progress(5, {dataset.Outcome.EXPLAINED: 4, dataset.Outcome.WAITING: 1}, 4, 2.0)
+    _progress.Report(9, False, dataset.Share(1, 2)).tell(done)
+    _progress.Report(9, True, dataset.Share(1, 2)).tell(done)
+    out, err = capsys.readouterr()
+    assert err == "process 1 of 2: 4 of 5 done, 2.0/s\n"
+    assert {"process": 1, "processes": 2, "done": 4, "seconds_left": 0.5}.items() <= json.loads(out).items()
+
+
+def test_a_rule_for_parameters_that_do_not_fit(run, workplace):
+    assert run("photos", "--out", "copies.zarr").code == 0
+    assert run("photos", "--out", "parts.zarr", "--devices", 1, "--sharding", f"{FACTORIES}:sharding").code == 0
+    copies, parts = (dataset.open(workplace / name) for name in ("copies.zarr", "parts.zarr"))
+    np.testing.assert_allclose(parts["b.png"].raw, copies["b.png"].raw, rtol=1e-6)
+    assert factories.divided == [""]  # the path of the one parameter, which the rule was asked for
 
 
 def test_failures_are_listed_and_told_by_the_exit_status(camjax, run, workplace):
@@ -110,6 +142,14 @@ def test_targets(run, workplace):
         (("photos", "-o", "r.zarr", "--process", 1), "error: --processes, --process: they also need --coordinator"),
         (("photos", "-o", "r.zarr", "--coordinator", "h:1", "--process", 1), "needs --processes N and --process 0 to"),
         (("photos", "-o", "r.zarr", "--devices", 9), "error: devices: got 9, this process has "),
+        (
+            ("photos", "-o", "r.zarr", "--sharding", "tensor"),
+            "--sharding: got 'tensor', expected python:MODULE:FUNCTION",
+        ),
+        (
+            ("photos", "-o", "r.zarr", "--sharding", f"{FACTORIES}:nothing"),
+            f"--sharding {FACTORIES}:nothing: the function returned NoneType, expected a camjax.dataset.Shar",
+        ),
         (("photos", "-o", "photos/a.png"), "photos/a.png: is no store of camjax run; give another place."),
         (("photos", "-o", "/proc/self/r.zarr"), "error: --out: /proc/self/r.zarr cannot be made"),
     ],

@@ -28,7 +28,7 @@ from tests.adapters.torch.cifar import ResNet20
 
 FIXTURE = Path(__file__).with_name("evaluation.npz")
 PACKAGES = ("grad-cam", "torchcam", "captum", "torch", "numpy", "pillow")
-PHOTOS, FEW = 20, 2
+PHOTOS = 20
 LAYER, SIGNED = "layer3", "layer3.2.bn2"  # behind a ReLU, and with values of both signs
 PATCH, STRIDE = 8, 4  # of occlusion
 STEPS = 16  # of integrated gradients
@@ -77,15 +77,14 @@ def with_captum(module: nn.Module, x: torch.Tensor, labels: list[int]) -> dict[s
     from captum import attr
 
     window, strides = (3, PATCH, PATCH), (3, STRIDE, STRIDE)
-    few = x[:FEW], labels[:FEW]
-    falls = attr.Occlusion(module).attribute(few[0], window, strides, target=few[1])
+    falls = attr.Occlusion(module).attribute(x, window, strides, target=labels)
     found = {"Occlusion": falls[:, 0]}
     for name in (LAYER, SIGNED):
         one = torch.arange(64)[None, :, None, None].expand(1, 64, 8, 8)
         ablation = attr.LayerFeatureAblation(module, module.get_submodule(name))
         found[f"LayerFeatureAblation/{name}"] = ablation.attribute(x, target=labels, layer_mask=one)[:, :, 0, 0]
     path = attr.IntegratedGradients(module.double())
-    shares = path.attribute(few[0].double(), target=few[1], n_steps=STEPS, method="riemann_middle")
+    shares = path.attribute(x.double(), target=labels, n_steps=STEPS, method="riemann_middle")
     module.float()
     return {name: values.detach().numpy() for name, values in (found | {"IntegratedGradients": shares.sum(1)}).items()}
 
@@ -103,7 +102,7 @@ def main() -> None:
     for name, layer in (("ScoreCAM", LAYER), ("AblationCAM", LAYER), ("AblationCAM", SIGNED)):
         found[f"pytorch_grad_cam/{name}/{layer}"] = with_pytorch_grad_cam(name, module, layer, x, labels)
     found["torchcam/ScoreCAM"] = with_torchcam("ScoreCAM", module, x, labels)
-    found["torchcam/ISCAM"] = with_torchcam("ISCAM", module, x[:FEW], labels[:FEW], num_samples=SAMPLES)
+    found["torchcam/ISCAM"] = with_torchcam("ISCAM", module, x, labels, num_samples=SAMPLES)
     for name, values in found.items():
         print(name, values.shape, np.abs(values).max())
     np.savez_compressed(
