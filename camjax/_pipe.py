@@ -154,7 +154,7 @@ def _explain(coarsely: Coarsely, options: Options, x: Any, target: Target, key: 
     if options.smoothing is not None:
         coarse = coarse._replace(
             raw=options.smoothing.average(
-                lambda x, key: coarsely.maps(coarsely.start(x), target, key).raw, x, axes, key
+                lambda x, key: coarsely.maps(coarsely.start(x), target, key).raw, x, axes, key, coarse.raw
             )
         )
     size = options.size

@@ -77,6 +77,7 @@ class Smoothing:
         x: Any,
         axes: Axes,
         key: Any,
+        clean: Float[Array, "K *space"],
     ) -> Float[Array, "K *space"]:
         """The smoothed raw maps of one example.
 
@@ -85,12 +86,16 @@ class Smoothing:
             x: the example's input, without a batch axis.
             axes: the layer's, which say from which axes of which leaf of `x` the grid comes.
             key: the example's random key, or None.
+            clean: the maps of `x` itself, which are not computed again.
         """
         leaves, tree = jax.tree.flatten(x)
         picture = leaves[axes.leaf]
         dims = space_dims(axes, x, "smoothing")
         views = list(itertools.product((False, True)[: 1 + self.flip], (1.0, *self.zoom)))
-        pictures = jnp.stack([_view(picture, dims, *view) for view in views])
+        known = 0 if self.noise else 1  # without noise, the first view is x
+        if len(views) == known:
+            return clean
+        pictures = jnp.stack([_view(picture, dims, *view) for view in views[known:]])
 
         def one(at: Any) -> Float[Array, "K *space"]:
             number, view = at
@@ -99,10 +104,12 @@ class Smoothing:
             return maps_of(tree.unflatten([*leaves[: axes.leaf], shown, *leaves[axes.leaf + 1 :]]), own)
 
         repeated = jnp.repeat(pictures, self.samples, 0)
-        maps = jax.lax.map(one, (jnp.arange(self.count), repeated))  # one after the other: memory stays that of one
-        maps = maps.reshape(len(views), self.samples, *maps.shape[1:]).mean(1)
-        grid = tuple(range(1, maps.ndim - 1))
-        back, seen = zip(*(_undone(maps[i], grid, *view) for i, view in enumerate(views)), strict=True)
+        # One after the other: memory stays that of one.
+        maps = jax.lax.map(one, (jnp.arange(known, self.count), repeated))
+        maps = maps.reshape(len(views) - known, self.samples, *maps.shape[1:]).mean(1)
+        all_maps = [*[clean] * known, *maps]
+        grid = tuple(range(1, clean.ndim))
+        back, seen = zip(*(_undone(maps, grid, *view) for maps, view in zip(all_maps, views, strict=True)), strict=True)
         total, times = sum(back[1:], back[0]), sum(seen[1:], seen[0])
         return total / jnp.expand_dims(times, 0)  # the clean view has seen every position
 

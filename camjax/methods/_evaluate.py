@@ -36,6 +36,20 @@ def mean_of(function: Callable[[Any], Any], count: int, chunk: int) -> Any:
     return jax.tree.map(lambda leaf: leaf / count, total)
 
 
+def affine(function: Callable[[Any], Any], point: Any) -> bool:
+    """Whether the gradient of a scalar function is the same at all points, as its program tells; nothing is computed.
+
+    >>> affine(lambda x: 2 * x.sum() + 1, jnp.ones(3)), affine(lambda x: x.max(), jnp.ones(3))
+    (True, False)
+    """
+    points = jax.ShapeDtypeStruct((2, *point.shape), point.dtype)
+    try:
+        jax.eval_shape(jax.vmap(jax.grad(function), out_axes=None), points)
+    except ValueError:  # vmap refuses to take one for all where they depend on the point
+        return False
+    return True
+
+
 def min_max(values: Float[Array, "..."]) -> tuple[Float[Array, "..."], Bool[Array, ""]]:
     """s(): a map shifted and scaled to 0..1, and whether it varies at all; zero where it does not."""
     low, high = values.min(), values.max()

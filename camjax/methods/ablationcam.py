@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from camjax.methods._contract import About, CoarseMap
-from camjax.methods._evaluate import each
+from camjax.methods._evaluate import affine, each
 from camjax.methods._weighted import weighted
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ class AblationCAM:
 
         w_k = (S - S_k) / |S|,        raw = sum_k w_k A_k
 
-    with S_k the score without channel k. Only the head is evaluated. The paper divides by S, which turns the map around
+    with S_k the score without channel k. Only the head is evaluated; where the score is affine in A, as behind global
+    average pooling and one dense layer, S - S_k = sum_q (dS/dA_qk) A_qk, and one gradient says it of all channels. The
+    paper divides by S, which turns the map around
     where the score is negative; its size says the same without that.
 
     Args:
@@ -39,7 +42,7 @@ class AblationCAM:
 
     about: ClassVar[About] = About(
         "Ramaswamy et al., WACV 2020 (doi:10.1109/WACV45572.2020.9093360)",
-        "1 forward; C forward of the head",
+        "1 forward; C forward of the head, 1 backward of it where the score is affine in A",
         "the effect of each channel itself, where gradients vanish or saturate",
     )
 
@@ -58,7 +61,10 @@ class AblationCAM:
             kept = jnp.broadcast_to(jnp.arange(channels) != channel, activations.shape)
             return head(jnp.where(kept, activations, 0))
 
-        weights = score - each(without, channels, chunk)
+        if affine(head, activations):
+            weights = (jax.grad(head)(activations) * activations).reshape(-1, channels).sum(0)
+        else:
+            weights = score - each(without, channels, chunk)
         if self.divide:
             size = jnp.abs(score)
             weights = weights / jnp.where(size < jnp.finfo(size.dtype).eps, 1, size)

@@ -14,6 +14,7 @@ from jax.extend import core
 from camjax._axes import Axes
 from camjax._split import Split
 from camjax.trace._attention import Block, Operand, find
+from camjax.trace._cpu import run
 from camjax.trace._default import behind
 from camjax.trace._grid import Grids
 from camjax.trace._program import Program, Value, close, evaluate, live, reached, read
@@ -45,10 +46,14 @@ class Attentions:
         program: the program, its tail removed, its scans unrolled.
         batched: for each leaf of the outputs, whether it has a batch axis.
         rebuild: from the leaves of the outputs to the outputs.
+        rewrite: whether convolutions are evaluated as a CPU is fast at, as in the model's halves: then what both
+            evaluate is one for the compiler.
     """
 
-    def __init__(self, program: Program, batched: Sequence[bool], rebuild: Callable[[Sequence[Any]], Any]) -> None:
-        self.program, self.batched, self.rebuild = program, tuple(batched), rebuild
+    def __init__(
+        self, program: Program, batched: Sequence[bool], rebuild: Callable[[Sequence[Any]], Any], rewrite: bool
+    ) -> None:
+        self.program, self.batched, self.rebuild, self.rewrite = program, tuple(batched), rebuild, rewrite
         self.equations = live(program.equations, program.outputs)
         self.grids = Grids(program, self.equations, uses(program, self.equations))
         self.found = find(program, self.equations, self.grids)
@@ -117,7 +122,8 @@ class Tokens:
     def run(self, split: Split, params: Any, x: Any) -> dict[Value, Any]:
         """Every value of the program for one example; `x` has a batch axis of one, `params` are bound to `split`."""
         env = fixed(self._program, split, params) | dict(zip(self._program.inputs, jax.tree.leaves(x), strict=True))
-        evaluate(self._equations, env)
+        values = [v for e in self._equations for v in e.outputs]
+        env.update(zip(values, run(self._equations, env, values, self._found.rewrite), strict=True))
         return env
 
     def gradients(self, env: dict[Value, Any], operands: Sequence[Operand], score: Score) -> list[Any]:

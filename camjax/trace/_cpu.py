@@ -22,6 +22,7 @@ from camjax.trace._cpu_order import Held
 from camjax.trace._program import Atom, Equation, Value, evaluate, is_float, read, shape_of
 
 _TAPS = 81  # a sum of more terms takes long to compile
+_UNFOLDED = 32  # a 3x3 window of three colours has 27
 _AS_IT_IS: contextvars.ContextVar[bool] = contextvars.ContextVar("as_it_is", default=False)
 
 
@@ -85,12 +86,19 @@ def choose(e: Equation) -> Kernel | None:
     turned = any(d != 1 for d in e.params["lhs_dilation"]) or e.params["batch_group_count"] != 1
     if turned or 0 in (*x, *k) or 0 in shape_of(e.outputs[0]) or not is_float(e.inputs[0]):
         return None
-    taps = math.prod(k[d] for d in dims.rhs_spec[2:])
-    if groups == x[dims.lhs_spec[1]] > 1 and taps <= _TAPS:
+    taps, channels = tuple(k[d] for d in dims.rhs_spec[2:]), x[dims.lhs_spec[1]]
+    if groups == channels > 1 and math.prod(taps) <= _TAPS:
         return _cpu_kernels.depthwise
-    if groups == 1 and taps == 1:
+    if groups > 1:
+        return _cpu_kernels.grouped
+    if math.prod(taps) == 1:
         return _cpu_kernels.pointwise
-    return _cpu_kernels.dense if groups == 1 else _cpu_kernels.grouped
+    window = _window(e)
+    if window.strides == taps and window == window._replace(padding=((0, 0),) * len(taps), dilation=(1,) * len(taps)):
+        return _cpu_kernels.tiles
+    if max(window.strides) > 1 and channels * math.prod(taps) <= _UNFOLDED:
+        return _cpu_kernels.unfolded
+    return _cpu_kernels.dense
 
 
 def _window(e: Equation) -> Window:

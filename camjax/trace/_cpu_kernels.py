@@ -74,6 +74,8 @@ def _(window: Window, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 def _convolution(window: Window, x: Any, k: Any, outputs_and_inputs: tuple[int, int]) -> Any:
     n = x.ndim
+    if min(itertools.chain(*window.padding)) < 0:  # XLA's CPU backend reads beyond the picture then
+        x, window = window.pad(x), window._replace(padding=((0, 0),) * (n - 2))
     image, kernel = (0, n - 1, *range(1, n - 1)), (*outputs_and_inputs, *range(n - 2))
     return lax.conv_general_dilated(
         x,
@@ -103,9 +105,29 @@ def depthwise(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*t
 def pointwise(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*ones c o"]) -> Float[Array, "n *out o"]:
     """`y = x k`, a matrix product, at every stride-th entry."""
     ((_, x),) = window.shifts(x, k.shape[:-2])
-    dims = (((x.ndim - 1,), (0,)), ((), ()))
-    k = k.reshape(k.shape[-2:])
-    return lax.dot_general(x, k, dims, precision=window.precision, preferred_element_type=window.dtype)
+    return _product(window, x, k)
+
+
+def tiles(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps c o"]) -> Float[Array, "n *out o"]:
+    """`y = X k`, where windows neither overlap nor leave gaps: each is a row of X as it lies there."""
+    taps, out = k.shape[:-2], [n // t for n, t in zip(x.shape[1:-1], k.shape[:-2], strict=True)]
+    cut = [slice(n * t) for n, t in zip(out, taps, strict=True)]
+    apart = x[:, *cut].reshape(len(x), *itertools.chain(*zip(out, taps, strict=True)), x.shape[-1])
+    axes = 2 * len(taps)
+    rows = jnp.transpose(apart, (0, *range(1, axes, 2), *range(2, axes + 1, 2), axes + 1))
+    return _product(window, rows.reshape(len(x), *out, -1), k)
+
+
+def unfolded(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps c o"]) -> Float[Array, "n *out o"]:
+    """`y = X k`, with all `x_t` side by side in X: for so few channels that X is small."""
+    shifted = [one for _, one in window.shifts(x, k.shape[:-2])]
+    return _product(window, jnp.concatenate(shifted, -1), k)
+
+
+def _product(window: Window, rows: Any, k: Any) -> Any:
+    dims = (((rows.ndim - 1,), (0,)), ((), ()))
+    k = k.reshape(-1, k.shape[-1])
+    return lax.dot_general(rows, k, dims, precision=window.precision, preferred_element_type=window.dtype)
 
 
 def grouped(

@@ -183,7 +183,7 @@ class Traced:
         if scores not in self._attentions:
             program, _ = self._before_tail(flatten(self._closed, self._n_params, peel=None, unroll=attends), scores)
             rebuild = functools.partial(jax.tree.unflatten, self._out_tree)
-            self._attentions[scores] = Attentions(program, self._batched, rebuild)
+            self._attentions[scores] = Attentions(program, self._batched, rebuild, self._rewrite)
         return self._attentions[scores]
 
     def _row(self, layer: str | None) -> Layer:

@@ -277,7 +277,7 @@ def test_a_scan_in_reverse_is_the_same_blocks_the_other_way_round():
         m = model(stacked(reverse))
         tokens, env = attentions(m)
         out = jax.jit(m.apply)(m.params, PICTURE)
-        np.testing.assert_allclose(env[traced(m, PICTURE).attentions().program.outputs[0]], out, atol=1e-5)
+        np.testing.assert_allclose(env[traced(m, PICTURE).attentions().program.outputs[0]], out, rtol=1e-5, atol=1e-5)
         return [arrays(block, env)["probability"] for block in tokens.blocks]
 
     ahead, back = probabilities(False), probabilities(True)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from jax import export, lax
 
 import camjax
-from camjax.trace import traced
+from camjax.trace import _cpu_kernels, traced
 from camjax.trace._cpu import choose, run
 from camjax.trace._flatten import flatten
 from tests.trace.nets import kernel
 
+KERNELS = [getattr(_cpu_kernels, name) for name in ("depthwise", "pointwise", "tiles", "unfolded", "grouped", "dense")]
 scope = jax.named_scope
 LAYOUTS = {
     1: (("NWC", "WIO", "NWC"), ("NCW", "OIW", "NCW")),
@@ -30,11 +31,14 @@ def convolutions(draw):
     """A convolution that is evaluated by another expression on a CPU: its operands and its options."""
     axes = draw(st.sampled_from([1, 2, 2, 2, 3]))
     per_axis = lambda low, high: [draw(st.integers(low, high)) for _ in range(axes)]  # noqa: E731 - a shorthand
-    kind = draw(st.sampled_from(["depthwise", "pointwise", "grouped", "dense"]))
-    groups = 1 if kind in ("pointwise", "dense") else draw(st.integers(2, 6))
+    kind = draw(st.sampled_from(["depthwise", "pointwise", "grouped", "tiles", "few", "dense"]))
+    groups = 1 if kind in ("pointwise", "tiles", "few", "dense") else draw(st.integers(2, 6))
     taps = [1] * axes if kind == "pointwise" else per_axis(1, 3)
-    channels = groups * (1 if kind == "depthwise" else draw(st.sampled_from([2, 3, 12])))
-    dilation, space = per_axis(1, 2), per_axis(5, 7)
+    channels = groups * (1 if kind in ("depthwise", "few") else draw(st.sampled_from([2, 3, 12])))
+    dilation, space = per_axis(1, 2), per_axis(6, 7)
+    strides, padding = per_axis(1, 3), [(draw(st.integers(-1, 2)), draw(st.integers(0, 2))) for _ in range(axes)]
+    if kind == "tiles":
+        taps, dilation, padding = (strides := [draw(st.integers(2, 3))] * axes), [1] * axes, [(0, 0)] * axes
     out = groups * draw(st.integers(1, 3))
     letters = draw(st.sampled_from(LAYOUTS[axes]))
     sizes = dict(zip(letters[0], "." * (axes + 2), strict=True))
@@ -44,8 +48,8 @@ def convolutions(draw):
     x = jax.random.normal(jax.random.key(1), [sizes[a] for a in letters[0]], dtype)
     k = jax.random.normal(jax.random.key(2), [wide[a] for a in letters[1]], dtype)
     options = {
-        "window_strides": per_axis(1, 3),
-        "padding": [(draw(st.integers(-1, 2)), draw(st.integers(0, 2))) for _ in range(axes)],
+        "window_strides": strides,
+        "padding": padding,
         "rhs_dilation": dilation,
         "dimension_numbers": letters,
         "feature_group_count": groups,
@@ -53,14 +57,17 @@ def convolutions(draw):
     return x, k, options
 
 
-def both(x, k, options):
+def both(x, k, options, kind=None):
     """The convolution, and what the last pass makes of it."""
 
-    def plain(x, k):
-        return lax.conv_general_dilated(x, k, **options)
+    def plain(x, k):  # padded apart: XLA's own reads beyond the picture where padding is negative at its beginning
+        letters = options["dimension_numbers"][0]
+        pads = dict(zip([a for a in letters if a not in "NC"], options["padding"], strict=True))
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(*pads.get(axis, (0, 0)), 0) for axis in letters])
+        return lax.conv_general_dilated(x, k, **{**options, "padding": "VALID"})
 
-    program = flatten(jax.make_jaxpr(plain)(x, k), 1)
-    assert choose(program.equations[0]) is not None
+    program = flatten(jax.make_jaxpr(lambda x, k: lax.conv_general_dilated(x, k, **options))(x, k), 1)
+    assert choose(program.equations[0]) in ([kind] if kind else KERNELS)
 
     def fast(x, k):
         env = dict(zip((*program.params, *program.inputs), (x, k), strict=True))
@@ -80,16 +87,27 @@ def test_the_expressions_are_the_convolution(case):
     np.testing.assert_allclose(*(np.asarray(a, np.float32) for a in (got, want)), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize(("groups", "taps"), [(1, (1, 1)), (1, (3, 3)), (2, (3, 3)), (4, (3, 3))])
-def test_their_derivatives_are_the_convolution_s_too_also_mapped(groups, taps):
+@pytest.mark.parametrize(
+    ("groups", "taps", "kind"),
+    [
+        (1, (1, 1), _cpu_kernels.pointwise),
+        (1, (3, 3), _cpu_kernels.dense),
+        (1, (2, 2), _cpu_kernels.unfolded),
+        (1, (2, 1), _cpu_kernels.tiles),
+        (2, (3, 3), _cpu_kernels.grouped),
+        (4, (3, 3), _cpu_kernels.depthwise),
+    ],
+)
+def test_their_derivatives_are_the_convolution_s_too_also_mapped(groups, taps, kind):
     x, k = kernel(3, 2, 6, 5, 4), kernel(*taps, 4 // groups, 8)
-    options = {"window_strides": (2, 1), "padding": [(1, 0), (1, 2)], "rhs_dilation": (1, 1)}
+    padding = [(0, 0), (0, 0)] if kind is _cpu_kernels.tiles else [(1, 0), (1, 2)]
+    options = {"window_strides": (2, 1), "padding": padding, "rhs_dilation": (1, 1)}
     options |= {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": groups}
 
     def loss(f):
         return lambda x, k: jnp.sum(jnp.sin(jax.vmap(f, (0, None))(x, k)))
 
-    plain, fast = both(x[0], k, options)
+    plain, fast = both(x[0], k, options, kind)
     got, want = (jax.jit(jax.value_and_grad(loss(f), (0, 1)))(x, k) for f in (fast, plain))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), got, want)
     of_both, of_x, of_k = (x, k), (x, 0 * k), (0 * x, k)
