@@ -2,8 +2,10 @@
 
     .venv/bin/python benchmarks/convolutions.py > benchmarks/convolutions.md
 
-Shapes of MobileNetV2, EfficientNet, ConvNeXt, ResNet and ResNeXt. Each expression is compiled as the pipe compiles
-it, for one example under `jax.vmap`, with the channels last; all of a row take turns, and the medians are compared.
+Shapes of MobileNetV2, EfficientNet, ConvNeXt, ViT, ResNet, ResNeXt and VGG. Each expression is compiled as the pipe
+compiles it, for one example under `jax.vmap`, with the channels last; all of a row take turns, and the medians are
+compared. "In a loop" is what methods that evaluate a model many times do: there, XLA leaves a convolution in the layout
+that it has, here PyTorch's, with the channels first.
 Prints the Markdown tables on which the rule in `camjax/trace/_cpu.py` rests. Exits with 1 if its choice (in bold) does
 not take less than the convolution in the median over a table, or takes 1.5 times as long anywhere (two runs of the
 same program on a busy machine differ by that).
@@ -23,7 +25,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from camjax.trace._cpu_kernels import Window, depthwise, grouped, pointwise
+from camjax.trace._cpu_kernels import Window, dense, depthwise, grouped, pointwise, tiles, unfolded
 
 
 class Shape(NamedTuple):
@@ -71,11 +73,47 @@ GROUPED = [
         (28, 192, 1, 8),
     )
 ]
+TILES = [
+    Shape(size, channels, outputs, taps, taps, 1)
+    for size, channels, outputs, taps in ((224, 3, 96, 4), (56, 96, 192, 2), (14, 384, 768, 2), (224, 3, 384, 16))
+]
+UNFOLDED = [Shape(size, 3, outputs, 3, 2, 1) for size, outputs in ((224, 32), (224, 16), (64, 16))]
+DENSE = [Shape(size, channels, channels, 3, 1, 1) for size, channels in ((56, 64), (14, 256), (7, 512))]
 Run = Callable[[Window, Any, Any], Any]
-CHOICES: dict[str, tuple[list[Shape], dict[str, Run]]] = {
-    "depthwise": (DEPTHWISE, {"sum of shifted products": depthwise}),
-    "pointwise": (POINTWISE, {"matrix product": pointwise}),
-    "grouped": (
+
+
+def convolution(window: Window, x: Any, k: Any) -> Any:
+    """The convolution as XLA has it."""
+    return _convolution(window, x, k, ("NHWC", "HWIO", "NHWC"))
+
+
+def channels_first(window: Window, x: Any, k: Any) -> Any:
+    """The convolution as PyTorch has it."""
+    return _convolution(window, x, k, ("NCHW", "OIHW", "NCHW"))
+
+
+def _convolution(window: Window, x: Any, k: Any, numbers: tuple[str, str, str]) -> Any:
+    groups = x.shape[numbers[0].index("C")] // k.shape[numbers[1].index("I")]
+    padding = list(window.padding)
+    return lax.conv_general_dilated(
+        x, k, window.strides, padding, dimension_numbers=numbers, feature_group_count=groups
+    )
+
+
+class Kind(NamedTuple):
+    """Convolutions, and the expressions for them, of which the first is chosen; whether in a loop."""
+
+    shapes: list[Shape]
+    expressions: dict[str, Run]
+    loop: bool = False
+
+
+KINDS = {
+    "depthwise": Kind(DEPTHWISE, {"sum of shifted products": depthwise}),
+    "pointwise": Kind(POINTWISE, {"matrix product": pointwise}),
+    "windows side by side": Kind(TILES, {"matrix product": tiles}),
+    "windows of few channels": Kind(UNFOLDED, {"matrix product": unfolded}),
+    "grouped": Kind(
         GROUPED,
         {
             "dense blocks of 32 channels, at most 8": grouped,
@@ -84,20 +122,8 @@ CHOICES: dict[str, tuple[list[Shape], dict[str, Run]]] = {
             "one": functools.partial(grouped, most=1),
         },
     ),
+    "in a loop": Kind(DENSE, {"channels last": dense}, loop=True),
 }
-
-
-def convolution(groups: int) -> Run:
-    """The convolution as XLA has it."""
-
-    def run(window: Window, x: Any, k: Any) -> Any:
-        numbers = ("NHWC", "HWIO", "NHWC")
-        padding = list(window.padding)
-        return lax.conv_general_dilated(
-            x, k, window.strides, padding, dimension_numbers=numbers, feature_group_count=groups
-        )
-
-    return run
 
 
 def milliseconds(runs: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, float]:
@@ -114,18 +140,27 @@ def milliseconds(runs: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[st
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def measured(shape: Shape, batch: int, expressions: dict[str, Run]) -> dict[str, float]:
+def measured(kind: Kind, shape: Shape, batch: int) -> dict[str, float]:
     """The milliseconds of each expression, and of the convolution."""
-    half = shape.taps // 2
+    half = 0 if shape.taps == shape.stride else shape.taps // 2
     window = Window((shape.stride,) * 2, ((half, half),) * 2, (1, 1), None, None)
     random = np.random.default_rng(0)
     x = random.standard_normal((batch, 1, shape.size, shape.size, shape.channels), np.float32)
     k = random.standard_normal((shape.taps,) * 2 + (shape.channels // shape.groups, shape.outputs), np.float32)
     runs: dict[str, Callable[[], Any]] = {}
-    for name, expression in {"convolution": convolution(shape.groups), **expressions}.items():
-        compiled = jax.jit(jax.vmap(functools.partial(expression, window), (0, None))).lower(x, k).compile()
-        runs[name] = functools.partial(_done, compiled, jax.numpy.asarray(x), jax.numpy.asarray(k))
-    return milliseconds(runs)
+    for name, run in {"convolution": channels_first if kind.loop else convolution, **kind.expressions}.items():
+        first = run is channels_first
+        arrays = (x.transpose(0, 1, 4, 2, 3), k.transpose(3, 2, 0, 1)) if first else (x, k)
+        arrays = tuple(map(jax.numpy.asarray, arrays))
+        mapped = jax.vmap(functools.partial(run, window), (0, None))
+        program = functools.partial(looped, mapped) if kind.loop else mapped
+        runs[name] = functools.partial(_done, jax.jit(program).lower(*arrays).compile(), *arrays)
+    return milliseconds(runs, 1 if kind.loop else 7)
+
+
+def looped(run: Callable[[Any, Any], Any], x: Any, k: Any) -> Any:
+    """Evaluated four times, of which none can be left out."""
+    return lax.map(lambda strength: run(strength * x, k).sum(), jax.numpy.arange(1.0, 5.0))
 
 
 def _done(run: Callable[..., Any], *arrays: Any) -> Any:
@@ -138,14 +173,14 @@ def main() -> int:
     print("# Convolutions on a CPU\n")
     print(f"Milliseconds on {cores} core(s), jax {jax.__version__}; made by `benchmarks/convolutions.py`.")
     holds = True
-    for kind, (shapes, expressions) in CHOICES.items():
-        names = ["convolution", *expressions]
+    for title, kind in KINDS.items():
+        names = ["convolution", *kind.expressions]
         chosen, ratios = names[1], []
-        print(f"\n## {kind.capitalize()}\n\n| map | kernel | groups | batch | " + " | ".join(names) + " |")
+        print(f"\n## {title.capitalize()}\n\n| map | kernel | groups | batch | " + " | ".join(names) + " |")
         print("|---|---|---|---|" + "---|" * len(names))
-        for shape in shapes:
+        for shape in kind.shapes:
             for batch in (1, 8):
-                found = measured(shape, batch, expressions)
+                found = measured(kind, shape, batch)
                 ratios.append(found[chosen] / found["convolution"])
                 cells = [f"**{found[n]:.2f}**" if n == chosen else f"{found[n]:.2f}" for n in names]
                 kernel = f"{shape.taps}x{shape.taps}, {shape.channels} to {shape.outputs}"

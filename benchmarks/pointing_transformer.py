@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pointing import CONTROLS, SEED, mask_maps, measure, row, show
+from pointing import CONTROLS, SEED, judged, mask_maps, measure, row, show
 
 from camjax import testbed
 from camjax.methods import METHODS
@@ -39,7 +39,7 @@ def main() -> int:
     for name in (*GRADIENTS, *ATTENTION, *CONTROLS):
         rows[name] = measure(name, METHODS[name](), drawn, transformer.model())
         show(rows[name])
-    show(row("true mask", [mask_maps(drawn)], drawn, "the bound of a 16x16 map", 0.0))
+    show(row("true mask", judged(mask_maps(drawn), drawn.masks), "the bound of a 16x16 map", 0.0))
     return 0 if rows["gradcam"].pointing >= other.pointing - 5 else 1
 
 

@@ -109,8 +109,12 @@ def _explain_batch(
         return jax.vmap(lambda one: head.score_and_gradient(one)[1], axis_size=target.count)(targets)
 
     # `chunk` counts evaluations over batch and targets, so that a larger batch needs no more memory. (The batch
-    # of an exported program may be a symbol: then it counts evaluations per example.)
-    chunk = max(1, options.chunk // batch) if isinstance(batch, int) else options.chunk
+    # of an exported program may be a symbol: then it counts evaluations per example.) No more examples at once than
+    # leave room for all their targets, as what does not depend on the target is evaluated once for all of them.
+    at_once = batch
+    if isinstance(batch, int) and EVALUATES.intersection(needs_of(method)):
+        at_once = _evenly(batch, max(1, options.chunk // target.count))
+    chunk = max(1, options.chunk // at_once) if isinstance(at_once, int) else options.chunk
     if target.count > chunk and needs_of(method) == ("activations", "gradients"):
         try:
             jax.eval_shape(jax.vmap(gradients, mapped, out_axes=None), x, leaves, ids)
@@ -124,11 +128,17 @@ def _explain_batch(
         own_key = None if example_id is None else jax.random.fold_in(key, example_id)
         return _explain(coarsely, options, x, tree.unflatten(leaves), own_key)
 
-    if isinstance(batch, int) and batch > options.chunk and EVALUATES.intersection(needs_of(method)):
-        result = _in_groups(one, axes, options.chunk, x, leaves, ids)  # even one each would be too many at once
+    if isinstance(at_once, int) and at_once < batch:
+        result = _in_groups(one, axes, at_once, x, leaves, ids)
     else:
         result = jax.vmap(one, mapped)(x, leaves, ids)
     return result if options.keep else jax.tree.map(lambda leaf: leaf[:, 0], result)
+
+
+def _evenly(batch: int, most: int) -> int:
+    # The largest group that divides the batch, if it is not too small: a remainder would be compiled, too.
+    even = max(size for size in range(1, min(batch, most) + 1) if batch % size == 0)
+    return even if 2 * even >= min(batch, most) else most
 
 
 def _in_groups(one: Any, axes: tuple[int | None, ...], size: int, x: Any, leaves: tuple[Any, ...], ids: Any) -> Any:

@@ -199,3 +199,25 @@ def test_targets_share_the_evaluations(params, x, method):
     """Twelve targets cost next to nothing more than one: masks and ablations do not depend on the target."""
     one, many = (cost(HAND, params, x, target, method=method) for target in ([[1]], [list(range(12))]))
     assert many <= 1.05 * one
+
+
+def test_an_ablation_of_an_affine_head_is_one_gradient(params, x):
+    def explained(head):
+        model = camjax.Model(put_together(camjax.Split(features, head)), params, rewrite=False)
+        program = jax.make_jaxpr(camjax.explainer(model, x, layer="body", method=camjax.AblationCAM(), size=None))
+        return camjax.explain(model, x, 1, layer="body", method=camjax.AblationCAM()), str(program(model, x, 1))
+
+    bent = lambda params, A, rest: linear_head(params, A + 1e-9 * jnp.tanh(A), rest)  # noqa: E731 - not affine, as good as
+    (got, program), (want, loop) = explained(linear_head), explained(bent)
+    assert "scan[" not in program
+    assert "scan[" in loop
+    np.testing.assert_allclose(got.weights, want.weights, rtol=1e-3, atol=1e-4 * np.abs(want.weights).max())
+
+
+def test_smoothing_costs_a_forward_pass_for_each_view_but_the_input_itself(params, x):
+    model = camjax.Model(put_together(HAND), params)
+
+    def of(smoothing):
+        return flops(camjax.explainer(model, x, layer="body", smoothing=smoothing, size=None), model, x, 1)
+
+    assert of(camjax.Smoothing(flip=True)) < 2.05 * of(None)
