@@ -6,9 +6,9 @@ Each network is made with random weights on both sides; the peers run in a proce
 and take turns with camjax. Every figure is a ratio to PyTorch's bare forward pass (eager, without gradients) in the
 same round: the median over rounds, and the middle half. camjax's is `camjax.explain`, heatmaps at the input's size
 included; pytorch-grad-cam's includes them too, torchcam and captum give the layer's size alone. The layer is camjax's
-default, which the peers are told. Compiling is stated apart. torchcam and captum need little more than PyTorch's forward
-pass, so that where it is faster than XLA's, so are they. Prints a Markdown table and exits with 1 if the logits differ
-by more than 1e-4 of the largest, or if camjax takes more than half of pytorch-grad-cam's time in the median.
+default, which the peers are told. Compiling is stated apart. torchcam and captum need little more than PyTorch's
+forward pass, so that where it is faster than XLA's, so are they. Prints a Markdown table and exits with 1 if the logits
+differ by more than 1e-4 of the largest, or if camjax takes more than half of pytorch-grad-cam's time in the median.
 """
 
 from __future__ import annotations
