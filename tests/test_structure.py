@@ -207,7 +207,7 @@ def test_an_ablation_of_an_affine_head_is_one_gradient(params, x):
         program = jax.make_jaxpr(camjax.explainer(model, x, layer="body", method=camjax.AblationCAM(), size=None))
         return camjax.explain(model, x, 1, layer="body", method=camjax.AblationCAM()), str(program(model, x, 1))
 
-    bent = lambda params, A, rest: linear_head(params, A + 1e-9 * jnp.tanh(A), rest)  # noqa: E731 - not affine, as good as
+    bent = lambda params, A, rest: linear_head(params, A + 1e-9 * jnp.tanh(A), rest)  # noqa: E731 - a bit beside affine
     (got, program), (want, loop) = explained(linear_head), explained(bent)
     assert "scan[" not in program
     assert "scan[" in loop
