@@ -14,7 +14,17 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 WITH_PEERS = ("cold_start", "gradcam", "evaluations")
-ALONE = ("forward", "costs", "convolutions", "scaling", "conversion", "dataset", "pointing_transformer", "pointing")
+ALONE = (
+    "forward",
+    "costs",
+    "breakdown",
+    "convolutions",
+    "scaling",
+    "conversion",
+    "dataset",
+    "pointing_transformer",
+    "pointing",
+)
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from camjax import _postprocess
 from camjax._example import Example, Linearised, wide
 from camjax._needs import Given
 from camjax._split import Split
-from camjax._target import Target
+from camjax._target import Logit, Target, logits, pick
 from camjax.fusion import Fusion
 from camjax.methods._contract import CoarseMap, Method, describe, needs_of
 
@@ -57,6 +57,7 @@ class Coarsely:
         fusion: how the maps of several layers become one; None for one layer.
         upsampling: how maps are upsampled.
         chunk: how many evaluations of a head or model may run at once for this example.
+        by_class: whether the maps of all classes are had first, and those of the targets picked from them.
     """
 
     splits: tuple[Split, ...]
@@ -65,6 +66,7 @@ class Coarsely:
     fusion: Fusion | None
     upsampling: str
     chunk: int
+    by_class: bool = False
 
     def start(self, x: Any) -> Start:
         """The example cut at each layer, and its outputs. What the cuts share, the compiler computes once."""
@@ -76,6 +78,13 @@ class Coarsely:
 
     def maps(self, start: Start, target: Target, key: Any) -> Coarse:
         """The maps of all targets, at once or `chunk` after `chunk`."""
+        if self.by_class and isinstance(target, Logit):
+            every = self._each(start, Logit(jnp.arange(logits(start.outputs).shape[0])), key)
+            picked = jax.tree.map(lambda leaf: _rows(leaf, target.index), every)
+            return picked._replace(score=pick(every.score, target.index))
+        return self._each(start, target, key)
+
+    def _each(self, start: Start, target: Target, key: Any) -> Coarse:
         count = jax.tree.leaves(target)[0].shape[0] if jax.tree.leaves(target) else 1
         one = functools.partial(self._one, start, max(1, self.chunk // count), key)
         if count <= self.chunk:
@@ -122,3 +131,8 @@ class Coarsely:
             f"method: {describe(self.method)} returned {got}, expected camjax.CoarseMap(raw, weights) with raw of "
             f"shape {grid} and weights of shape ({channels},) or None."
         )
+
+
+def _rows(leaf: Any, index: Any) -> Any:
+    # Those of some classes; zeros where there is no such class, as the gradient of no score.
+    return leaf.at[index].get(mode="fill", fill_value=0, wrap_negative_indices=False)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 
 from camjax import _postprocess, _validate
 from camjax._coarse import Coarse, Coarsely
-from camjax._example import Example, Linearised, input_size, wide
+from camjax._example import input_size
 from camjax._explanation import Explanation, Status
+from camjax._linear import by_class, one_gradient
 from camjax._needs import EVALUATES, any_nan
 from camjax._smoothing import Smoothing
 from camjax._split import Split
@@ -103,11 +104,6 @@ def _explain_batch(
         ids = jnp.arange(batch)
     mapped = (0, axes, None if ids is None else 0)
 
-    def gradients(x: Any, leaves: Any, _: Any) -> Any:
-        head = Linearised.at(Example.run(splits[0], params[0], x))
-        targets = tree.unflatten(leaves).resolve(wide(head.outputs))
-        return jax.vmap(lambda one: head.score_and_gradient(one)[1], axis_size=target.count)(targets)
-
     # `chunk` counts evaluations over batch and targets, so that a larger batch needs no more memory. (The batch
     # of an exported program may be a symbol: then it counts evaluations per example.) No more examples at once than
     # leave room for all their targets, as what does not depend on the target is evaluated once for all of them.
@@ -115,14 +111,14 @@ def _explain_batch(
     if isinstance(batch, int) and EVALUATES.intersection(needs_of(method)):
         at_once = _evenly(batch, max(1, options.chunk // target.count))
     chunk = max(1, options.chunk // at_once) if isinstance(at_once, int) else options.chunk
-    if target.count > chunk and needs_of(method) == ("activations", "gradients"):
-        try:
-            jax.eval_shape(jax.vmap(gradients, mapped, out_axes=None), x, leaves, ids)
-        except ValueError:  # the gradient depends on the example, and vmap refuses not to map it
-            pass
-        else:  # it does not: it is evaluated once for the whole batch
-            chunk = options.chunk
-    coarsely = Coarsely(splits, params, method, options.fusion, options.upsampling, chunk)
+    every = False
+    if needs_of(method) == ("activations", "gradients"):
+        every = by_class(splits[0], params[0], x, target)
+        if target.count > chunk and (
+            every or one_gradient(splits[0], params[0], x, leaves, axes, tree.unflatten, target.count)
+        ):
+            chunk = options.chunk  # the gradients are evaluated once for the whole batch
+    coarsely = Coarsely(splits, params, method, options.fusion, options.upsampling, chunk, every)
 
     def one(x: Any, leaves: Any, example_id: Any) -> Explanation:
         own_key = None if example_id is None else jax.random.fold_in(key, example_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,8 @@ from camjax import _validate
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, Int
+
+_Class = TypeVar("_Class", bound=type)
 
 
 class Target:
@@ -62,10 +64,10 @@ class Target:
         return jnp.bool_(False)
 
 
-def register_target(data: list[str], static: list[str]) -> Callable[[type], type]:
+def register_target(data: list[str], static: list[str]) -> Callable[[_Class], _Class]:
     """Makes a frozen dataclass a pytree: `data` are its leaves, `static` is part of its structure."""
 
-    def register(cls: type) -> type:
+    def register(cls: _Class) -> _Class:
         return jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=static)
 
     return register
@@ -201,7 +203,7 @@ def check_softmax(target: Target, scores: str) -> None:
         )
 
 
-def pick(scores: Array, index: Array) -> Array:
+def pick(scores: Array, index: Array | int) -> Array:
     """One class's score, never clamped: NaN outside the classes, and -1 does not count from the end."""
     return scores.at[index].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
 

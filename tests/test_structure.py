@@ -131,8 +131,26 @@ def test_the_gradient_of_a_linear_head_is_not_computed_per_example(params, x):
     forward = flops(put_together(LINEAR), params, x)
     maps = 2 * A.size * CLASSES  # the matrix product [B Z, C] x [C, K]
     gradients = 2 * CLASSES * CLASSES * A.shape[-1]
-    assert cost(LINEAR, params, x, every) < 1.05 * (forward + maps + gradients)
-    assert cost(LINEAR, params, x, np.tile(every, (BATCH, 1))) > 1.05 * (forward + maps + gradients)
+    once = 1.05 * (forward + maps + gradients)
+    own = np.tile(every, (BATCH, 1))
+    assert cost(LINEAR, params, x, every) < once
+    assert cost(LINEAR, params, x, own) < once  # the maps of all classes, from which each example's are picked
+    assert cost(LINEAR, params, x, camjax.targets.top(CLASSES)) < once
+    assert cost(LINEAR, params, x, own[:, 1:]) > once
+
+
+@pytest.mark.parametrize("split", [LINEAR, HAND], ids=["linear", "head"])
+def test_all_classes_in_an_order_of_each_examples_own_are_what_each_class_is(params, x, split):
+    rng = np.random.default_rng(0)
+    own = np.stack([rng.permutation(CLASSES + 2) - 1 for _ in range(BATCH)])  # -1 and CLASSES are no classes
+    model = camjax.Model(put_together(split), params)
+    got = camjax.explain(model, x, own, layer=split, strict=False)
+    np.testing.assert_array_equal(np.isnan(got.score), (own < 0) | (own >= CLASSES))
+    np.testing.assert_array_equal(got.target, own)
+    for k in (17, *np.argwhere(own[0] < 0)[0]):
+        one = camjax.explain(model, x, own[:, k], layer=split, strict=False)
+        for name in ("heatmap", "raw", "weights", "score", "status"):
+            np.testing.assert_allclose(getattr(got, name)[:, k], getattr(one, name), 1e-5, 1e-5, err_msg=name)
 
 
 def test_many_targets_are_evaluated_in_chunks_unless_their_gradient_is_shared(params, x):
@@ -149,7 +167,9 @@ def test_many_targets_are_evaluated_in_chunks_unless_their_gradient_is_shared(pa
     assert longest(HAND, every, chunk=CLASSES * BATCH - 1)
     assert not longest(LINEAR, every, chunk=CLASSES)
     assert longest(LINEAR, every, chunk=CLASSES - 1)
-    assert longest(LINEAR, np.tile(every, (BATCH, 1)), chunk=CLASSES)
+    own = np.tile(every, (BATCH, 1))
+    assert not longest(LINEAR, own, chunk=CLASSES)
+    assert longest(LINEAR, own[:, 1:], chunk=CLASSES)
 
 
 def test_memory_is_bounded_by_the_chunk(params, x):

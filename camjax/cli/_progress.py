@@ -95,12 +95,21 @@ class Report:
 
     def summary(self, store: Store, progress: Progress) -> None:
         """At the end of a run."""
+        whole = store.progress()
+        others = (whole.total - whole.done) - (progress.total - progress.done)
         if self._json:
-            print(json.dumps({**self._own, **_facts(progress), "stopped": progress.stopped}), flush=True)
+            ending = {"stopped": progress.stopped, "others_waiting": others}
+            print(json.dumps({**self._own, **_facts(progress), **ending}), flush=True)
         else:
             self.say(f"{self._who}{_line(progress)}")
         if progress.done < progress.total:
             self.say("stopped before the end; the same command continues", "bold")
+        if others:
+            self.say(
+                f"examples of other processes that still wait: {others}; if `camjax status` tells of nothing written "
+                "for long, one of them has died, and the same command continues",
+                "bold",
+            )
         _list(self._console, store)
 
 

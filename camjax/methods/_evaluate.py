@@ -36,18 +36,26 @@ def mean_of(function: Callable[[Any], Any], count: int, chunk: int) -> Any:
     return jax.tree.map(lambda leaf: leaf / count, total)
 
 
+def constant(function: Callable[..., Any], axes: Any, *arguments: Any) -> bool:
+    """Whether `function` gives the same along the axes it is mapped over, as its program tells; nothing is computed.
+
+    >>> constant(jax.grad(lambda x: 2 * x), 0, jax.ShapeDtypeStruct((5,), "float32"))
+    True
+    """
+    try:
+        jax.eval_shape(jax.vmap(function, axes, out_axes=None), *arguments)
+    except ValueError:  # vmap refuses to take one for all where they differ
+        return False
+    return True
+
+
 def affine(function: Callable[[Any], Any], point: Any) -> bool:
     """Whether the gradient of a scalar function is the same at all points, as its program tells; nothing is computed.
 
     >>> affine(lambda x: 2 * x.sum() + 1, jnp.ones(3)), affine(lambda x: x.max(), jnp.ones(3))
     (True, False)
     """
-    points = jax.ShapeDtypeStruct((2, *point.shape), point.dtype)
-    try:
-        jax.eval_shape(jax.vmap(jax.grad(function), out_axes=None), points)
-    except ValueError:  # vmap refuses to take one for all where they depend on the point
-        return False
-    return True
+    return constant(jax.grad(function), 0, jax.ShapeDtypeStruct((2, *point.shape), point.dtype))
 
 
 def min_max(values: Float[Array, "..."]) -> tuple[Float[Array, "..."], Bool[Array, ""]]:

@@ -79,6 +79,19 @@ def test_of_several_processes_each_says_which_it_is(monkeypatch, capsys):
     assert {"process": 1, "processes": 2, "done": 4, "seconds_left": 0.5}.items() <= json.loads(out).items()
 
 
+def test_who_ends_first_tells_what_the_others_have_not_done(camjax, run, monkeypatch):
+    monkeypatch.setattr(dataset.Share, "own", classmethod(lambda cls: cls(0, 2)))
+    first = run("photos", "--out", "run.zarr", "--chunk", 2)
+    assert first.code == 0
+    assert "process 0 of 2: 2 of 2 done" in first.err
+    assert "examples of other processes that still wait: 1; if `camjax status` tells of nothing" in first.err
+    assert camjax("status", "run.zarr").code == 3
+    monkeypatch.setattr(dataset.Share, "own", classmethod(lambda cls: cls(1, 2)))
+    last = run("photos", "--out", "run.zarr", "--chunk", 2, "--json")
+    assert json.loads(last.out.splitlines()[-1])["others_waiting"] == 0
+    assert "still wait" not in last.err
+
+
 def test_a_rule_for_parameters_that_do_not_fit(run, workplace):
     assert run("photos", "--out", "copies.zarr").code == 0
     assert run("photos", "--out", "parts.zarr", "--devices", 1, "--sharding", f"{FACTORIES}:sharding").code == 0

@@ -86,8 +86,8 @@ def test_probability_of_a_probability_is_refused(model, x):
 
 def test_negated_turns_the_sign_of_score_and_map(model, x):
     plain, turned = explain(model, x, "cat"), explain(model, x, targets.negated("cat"))
-    np.testing.assert_allclose(turned.score, -plain.score)
-    np.testing.assert_allclose(turned.raw, -plain.raw)
+    np.testing.assert_allclose(turned.score, -plain.score, rtol=1e-6)  # two programs: sums may be rounded otherwise
+    np.testing.assert_allclose(turned.raw, -plain.raw, rtol=1e-6)
     np.testing.assert_array_equal(turned.target, plain.target)
 
 

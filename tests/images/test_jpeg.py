@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camjax import Preprocess, _jpeg, images
+from camjax import Preprocess, images
+from camjax.images import _jpeg
 
 
 def encoded(height=37, width=50, mode="RGB", format="JPEG", **options):
