@@ -52,6 +52,7 @@ SOURCE = (
     "quoted pattern, or a folder of them), or python:MODULE:FUNCTION, which returns a data source."
 )
 SHARDING = "For parameters that do not fit on one device: a function that returns a camjax.dataset.Sharding."
+PATIENCE = "One of several processes stops when another has given no sign of life for so long; inf: it goes on."
 OF_ALL = "A class (several times for several), the K best, or each example's own label. Default: the predicted class."
 TARGET = "A class's number or name (several times for several classes), or the K best. Default: top:2."
 
@@ -136,6 +137,7 @@ def run(
     ] = None,
     processes: Annotated[int | None, typer.Option("--processes", min=1, help="How many there are.")] = None,
     process: Annotated[int | None, typer.Option("--process", min=0, help="Which this one is.")] = None,
+    patience: Annotated[float, _option("--patience", metavar="SECONDS", help=PATIENCE)] = 300.0,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Processes that read; 0: this one does.")] = 0,
     strict: Annotated[bool, _option("--strict", help="Stop at the first that cannot be explained.")] = False,
     json: Annotated[bool, _option("--json", help="Print the progress as lines of JSON.")] = False,
@@ -160,7 +162,7 @@ def run(
         overrides = Overrides(size, resize, mean, std, scale, layout, interpolation)
         question = Question(model, weights, layer or [], fusion, method, seed, target or [], scores, overrides)
         work = Work(out, batch, chunk, maps, save_weights, dtype, threads, workers, devices, sharding, strict, json)
-        together = Together(coordinator, processes, process)
+        together = Together(coordinator, processes, process, patience)
         status = run_all(source, question, work, together)
     raise typer.Exit(status)
 

@@ -93,23 +93,22 @@ class Report:
         """One line on the error stream."""
         self._console.print(Text(text, style), soft_wrap=True)
 
-    def summary(self, store: Store, progress: Progress) -> None:
+    def summary(self, store: Store, progress: Progress, patience: float) -> None:
         """At the end of a run."""
         whole = store.progress()
         others = (whole.total - whole.done) - (progress.total - progress.done)
         if self._json:
-            ending = {"stopped": progress.stopped, "others_waiting": others}
+            ending = {"stopped": progress.stopped, "lost": progress.lost, "others_waiting": others}
             print(json.dumps({**self._own, **_facts(progress), **ending}), flush=True)
         else:
             self.say(f"{self._who}{_line(progress)}")
+        if progress.lost:
+            who = "process " + ", ".join(map(str, progress.lost))
+            self.say(f"{who}: no sign of life for {patience:g} seconds, and examples left to do", "bold red")
         if progress.done < progress.total:
             self.say("stopped before the end; the same command continues", "bold")
         if others:
-            self.say(
-                f"examples of other processes that still wait: {others}; if `camjax status` tells of nothing written "
-                "for long, one of them has died, and the same command continues",
-                "bold",
-            )
+            self.say(f"examples of other processes that still wait: {others}", "bold")
         _list(self._console, store)
 
 

@@ -33,11 +33,12 @@ class Work:
 
 @dataclasses.dataclass(frozen=True)
 class Together:
-    """How this process meets the others of its run."""
+    """How this process meets the others of its run, and how long it goes on without a sign of them."""
 
     coordinator: str | None = None
     processes: int | None = None
     process: int | None = None
+    patience: float = 300.0
 
     def join(self) -> None:
         """Meets them, if there are any.
@@ -109,6 +110,7 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
                 devices=work.devices,
                 sharding=sharding,
                 strict=work.strict,
+                patience=together.patience,
                 progress=report.tell,
                 about={"source": str(Path(source).absolute()) if Path(source).exists() else source, "model": spec},
             )
@@ -121,7 +123,7 @@ def run(source: str, question: Question, work: Work, together: Together) -> int:
             report.say(f"{work.out} cannot be written: {error.strerror}.", "bold red")
             report.say("What was written is kept; when there is room, the same command continues.")
             return UNFINISHED
-    report.summary(dataset.open(work.out), done)
+    report.summary(dataset.open(work.out), done, together.patience)
     return UNFINISHED if done.done < done.total else SOME_FAILED if done.failed else OK
 
 

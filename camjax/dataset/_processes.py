@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 
-PATIENCE = 300.0  # seconds in which all processes must have come
+PATIENCE = 300.0  # seconds in which all processes must have come, and in which each must give a sign of life
 
 
 class Share(NamedTuple):
@@ -34,8 +34,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     """Meets the other processes of a run, before anything else of jax is used; each then calls `run` as if alone.
 
     They find out how many they are (`jax.distributed.initialize`), and part: since examples have nothing to do with
-    each other, nothing is exchanged while they run, and one that dies takes no other with it. Its chunks stay waiting,
-    until the same command is given again, to as many processes or to another number.
+    each other, nothing is exchanged while they run. When one dies, the others stop after the `patience` of `run`, or go
+    on with their own share; its chunks wait until the same command is given again, to as many or to another number.
 
     Args:
         coordinator: address and port of process 0; None where the cluster says it (TPU pods, Slurm, Open MPI).

@@ -18,9 +18,10 @@ from camjax.dataset._hold import Stop, held
 from camjax.dataset._identity import differences, identity
 from camjax.dataset._inputs import Inputs
 from camjax.dataset._outcome import Outcome
-from camjax.dataset._processes import Share, await_store
+from camjax.dataset._processes import PATIENCE, Share, await_store
 from camjax.dataset._program import Program, Question
 from camjax.dataset._sharding import Places, Sharding
+from camjax.dataset._signs import Signs
 from camjax.dataset._source import Source
 from camjax.dataset._sources import source_of
 from camjax.dataset._target import is_label
@@ -56,6 +57,7 @@ def run(
     devices: int | Sequence[Any] | None = None,
     sharding: Sharding | None = None,
     strict: bool = False,
+    patience: float = PATIENCE,
     progress: Callable[[Progress], None] | None = None,
     about: dict[str, Any] | None = None,
 ) -> Progress:
@@ -92,6 +94,8 @@ def run(
         devices: how many of this process's devices are used, or which; by default all.
         sharding: how parameters that do not fit on one device are divided; by default each device has a copy.
         strict: whether to stop at the first example that cannot be explained.
+        patience: of several processes, the seconds after which one stops when another, whose examples are not done, has
+            given no sign of life: `Progress.lost`. The chunk is finished; infinite: it goes on with its own share.
         progress: is called after each chunk.
         about: what else the store shall say of the run: names and texts, which are not compared.
 
@@ -117,6 +121,8 @@ def run(
     path = Path(out).absolute()
     begun = _begun(path)  # something else is refused before anything is read
     chunk = _checked_chunk(batch, chunk)
+    if not patience > 0:
+        raise ValueError(f"patience: got {patience}, expected seconds, more than 0.")
     if dtype not in ("float32", "float16"):
         raise ValueError(f"dtype: got {dtype!r}, expected 'float32' or 'float16'.")
     about = {"source": os.path.abspath(source) if isinstance(source, str | Path) else None, **(about or {})}
@@ -136,8 +142,11 @@ def run(
         refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
         work = Work(program, writer, arrays, source, chunk, refusal, strict, mine, progress)
         threads = _processors() if threads is None else threads
-        with feed(inputs.batches(starts, batch, program.row), threads, workers) as found:
-            return work(found, stop)
+        with (
+            Signs(path, share, patience, chunk, writer.outcomes, stop) as signs,
+            feed(inputs.batches(starts, batch, program.row), threads, workers) as found,
+        ):
+            return work(found, stop)._replace(lost=signs.lost)
 
 
 def _begun(path: Path) -> dict[str, Any] | None:

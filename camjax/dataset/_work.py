@@ -23,13 +23,17 @@ AHEAD = 2  # batches that are being computed while the host looks at the one bef
 
 
 class Progress(NamedTuple):
-    """How far a run is: so many of `total` examples have an outcome, `here` of them by this process just now."""
+    """How far a run is: so many of `total` examples have an outcome, `here` of them by this process just now.
+
+    `stopped`: whether it was asked to stop; `lost`: because these other processes gave no sign of life.
+    """
 
     total: int
     outcomes: dict[Outcome, int]
     here: int
     seconds: float
     stopped: bool = False
+    lost: tuple[int, ...] = ()
 
     @property
     def done(self) -> int:

@@ -79,12 +79,28 @@ def test_of_several_processes_each_says_which_it_is(monkeypatch, capsys):
     assert {"process": 1, "processes": 2, "done": 4, "seconds_left": 0.5}.items() <= json.loads(out).items()
 
 
+def test_who_stops_for_a_lost_process_names_it_and_the_remedy(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(dataset.Share, "own", classmethod(lambda cls: cls(0, 2)))
+    monkeypatch.setattr("camjax.dataset._work.Work.__call__", _until_lost)
+    log = run("photos", "--out", "run.zarr", "--chunk", 2, "--patience", 0.5)
+    assert log.code == 3
+    assert "process 1: no sign of life for 0.5 seconds, and examples left to do\n" in log.err
+    assert "stopped before the end; the same command continues\n" in log.err
+
+
+def _until_lost(work, found, stop):
+    work._began = time.monotonic()
+    while not stop.asked:
+        time.sleep(0.1)
+    return work._now(stop)
+
+
 def test_who_ends_first_tells_what_the_others_have_not_done(camjax, run, monkeypatch):
     monkeypatch.setattr(dataset.Share, "own", classmethod(lambda cls: cls(0, 2)))
     first = run("photos", "--out", "run.zarr", "--chunk", 2)
     assert first.code == 0
     assert "process 0 of 2: 2 of 2 done" in first.err
-    assert "examples of other processes that still wait: 1; if `camjax status` tells of nothing" in first.err
+    assert "examples of other processes that still wait: 1\n" in first.err
     assert camjax("status", "run.zarr").code == 3
     monkeypatch.setattr(dataset.Share, "own", classmethod(lambda cls: cls(1, 2)))
     last = run("photos", "--out", "run.zarr", "--chunk", 2, "--json")

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -10,21 +11,29 @@ import zarr
 
 from camjax import dataset
 from camjax.dataset import Outcome
+from camjax.dataset._hold import Stop
+from camjax.dataset._processes import Share
+from camjax.dataset._signs import Signs
 from tests.dataset.conftest import content, folder_of
 
 COUNT, OPTIONS = 150, {"batch": 8, "chunk": 8}
 
 TOGETHER = """
-import json, sys
+import json, math, sys, threading
 from camjax import dataset
 photos, store, port, processes, process, stop = sys.argv[1:]
 share = dataset.join(f"localhost:{port}", int(processes), int(process))
 from tests.dataset.conftest import network
 def tell(progress):
     print(json.dumps([progress.done, progress.total]), flush=True)
-    if int(stop) and progress.here >= 16:
+    if stop == "sleep" and progress.here >= 16:
         sys.stdin.read()
-done = dataset.run(photos, network(), store, batch=8, chunk=8, progress=tell)
+    if stop == "watch":
+        [thread.join() for thread in threading.enumerate() if thread.name == "camjax-signs"]
+patience = 2.0 if stop == "watch" else math.inf
+done = dataset.run(photos, network(), store, batch=8, chunk=8, patience=patience, progress=tell)
+if stop == "watch":
+    print("lost", done.lost, done.stopped, done.here)
 print("end", tuple(share) == (int(process), int(processes)), done.done == done.total, flush=True)
 """
 
@@ -49,9 +58,9 @@ def port():
         return free.getsockname()[1]
 
 
-def together(spawn, photos, store, processes, stop=None):
-    at = port()
-    return [spawn(TOGETHER, photos, store, at, processes, p, int(p == stop)) for p in range(processes)]
+def together(spawn, photos, store, processes, roles=None):
+    at, roles = port(), roles or ["work"] * processes
+    return [spawn(TOGETHER, photos, store, at, processes, p, role) for p, role in enumerate(roles)]
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
@@ -65,9 +74,9 @@ def test_processes_give_the_same_bytes_as_one(spawn, photos, alone, tmp_path, co
     assert content(tmp_path / "run.zarr") == content(alone)
 
 
-def test_a_process_that_dies_takes_no_other_with_it(spawn, photos, alone, model, tmp_path):
+def test_a_process_that_dies_takes_no_other_with_it_that_has_patience(spawn, photos, alone, model, tmp_path):
     store = tmp_path / "run.zarr"
-    victim, other = together(spawn, photos, store, 2, stop=0)
+    victim, other = together(spawn, photos, store, 2, ["sleep", "work"])
     for _ in range(2):
         victim.popen.stdout.readline()
     victim.popen.send_signal(signal.SIGKILL)
@@ -78,6 +87,47 @@ def test_a_process_that_dies_takes_no_other_with_it(spawn, photos, alone, model,
     assert chunks == list(range(4, 19, 2))  # those of process 0 after its second
     assert dataset.run(photos, model, store, **OPTIONS).here == waiting.sum()  # one process does the rest
     assert content(store) == content(alone)
+
+
+def test_when_a_process_dies_the_others_stop_and_name_it(spawn, photos, alone, model, tmp_path):
+    store = tmp_path / "run.zarr"
+    victim, other = together(spawn, photos, store, 2, ["sleep", "watch"])
+    for _ in range(2):
+        victim.popen.stdout.readline()
+    victim.popen.send_signal(signal.SIGKILL)
+    code, out, err = other.end()
+    assert code == 0, err
+    assert out.splitlines()[-2:] == ["lost (0,) True 16", "end True False"]  # it finished the chunk that was computed
+    assert [left.name for left in (tmp_path / ".run.zarr.signs").iterdir()] == ["0"]  # which the victim left
+    dataset.run(photos, model, store, **OPTIONS)
+    assert content(store) == content(alone)
+    assert not (tmp_path / ".run.zarr.signs").exists()
+
+
+def signs(store, outcomes, process=0, patience=0.2):
+    stop = Stop()
+    return Signs(store, Share(process, 2), patience, 1, lambda: np.asarray(outcomes, np.uint8), stop), stop
+
+
+def test_who_gives_signs_is_not_lost_nor_who_has_done_his_share(tmp_path):
+    waiting, explained = Outcome.WAITING, Outcome.EXPLAINED
+    one, stop = signs(tmp_path / "run.zarr", [explained, waiting])
+    other, _ = signs(tmp_path / "run.zarr", [explained, waiting], 1)
+    with one:
+        with other:
+            time.sleep(1)
+            assert not stop.asked
+        one._thread.join()
+    assert (one.lost, stop.asked) == ((1,), True)
+    done, stop = signs(tmp_path / "run.zarr", [waiting, explained])
+    with done:
+        time.sleep(1)
+    assert (done.lost, stop.asked) == ((), False)
+
+
+def test_patience_is_some_time(photos, model, tmp_path):
+    with pytest.raises(ValueError, match=r"patience: got 0, expected seconds, more than 0\."):
+        dataset.run(photos, model, tmp_path / "run.zarr", patience=0, **OPTIONS)
 
 
 DEVICES = """
