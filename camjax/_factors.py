@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from camjax._eigh import eigh
+
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
@@ -68,7 +70,7 @@ def nndsvd(V: Float[Array, "rows columns"], k: int) -> tuple[Float[Array, "rows 
     """
     rows, columns = V.shape
     wide = columns >= rows
-    values, vectors = jnp.linalg.eigh(_times(V, V.T) if wide else _times(V.T, V))  # through the smaller Gram matrix
+    values, vectors = eigh(_times(V, V.T) if wide else _times(V.T, V))  # through the smaller Gram matrix
     s, near = jnp.sqrt(jax.nn.relu(values[: -k - 1 : -1])), vectors[:, : -k - 1 : -1]
     s = s[None]
     far = _ratio(_times(V.T if wide else V, near), s)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from camjax._eigh import eigh
+
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
@@ -22,14 +24,14 @@ def top(matrix: Float[Array, "n n"]) -> tuple[Float[Array, ""], Float[Array, " n
     >>> float(value), jnp.abs(vector)
     (3.0, Array([0., 1.], dtype=float32))
     """
-    values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
+    values, vectors = eigh(matrix)
     return values[-1], vectors[:, -1]
 
 
 @top.defjvp
 def _top_jvp(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
     (matrix,), (change,) = primals, tangents
-    values, vectors = jnp.linalg.eigh(matrix, symmetrize_input=False)
+    values, vectors = eigh(matrix)
     value, vector = values[-1], vectors[:, -1]
     moved = jnp.matmul(vectors.T, jnp.matmul(change, vector, precision="highest"), precision="highest")
     gap = value - values
