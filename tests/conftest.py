@@ -15,8 +15,8 @@ hypothesis.settings.register_profile("ci", deadline=None, max_examples=20, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 _HERE = Path(__file__).parent
-# Folders whose programs are small and run once or twice, so that LLVM's optimisations cost more than they bring.
-_BRIEF = {"dataset", "laws", "methods", "oracles", "saliency", "targets", "trace", "wild"}
+# Folders whose programs run long enough for LLVM's optimisations to bring more than they cost.
+_LONG = {"cli", "parity", "real", "tasks", "testbed", "twins"}
 # Folders whose tests run models of other people, who rely on jax's ordinary promotion.
 _FOREIGN = {"adapters", "cli", "dataset", "parity", "real", "testbed", "twins"}
 
@@ -29,7 +29,7 @@ def _rooms(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def quick_compilation(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compiles without LLVM's optimisations where that pays; XLA's own, which tests count, stay."""
     everywhere = jax.config.values["jax_disable_most_optimizations"]  # by the environment
-    jax.config.update("jax_disable_most_optimizations", everywhere or _rooms(request)[0] in _BRIEF)
+    jax.config.update("jax_disable_most_optimizations", everywhere or _rooms(request)[0] not in _LONG)
     yield
     jax.config.update("jax_disable_most_optimizations", everywhere)
 

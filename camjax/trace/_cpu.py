@@ -1,4 +1,4 @@
-"""The last pass: convolutions that XLA's CPU backend is slow at are evaluated there by equal expressions.
+"""The last pass: convolutions, and products, that XLA's CPU backend is slow at are evaluated by equal expressions.
 
 Other platforms' compilers get the convolution as it was. What is faster, and when, was measured with
 `benchmarks/convolutions.py`; its tables are in `benchmarks/convolutions.md`.
@@ -17,7 +17,7 @@ import jax
 from jax import lax
 
 from camjax.trace import _cpu_kernels, _cpu_order
-from camjax.trace._cpu_kernels import Kernel, Window
+from camjax.trace._cpu_kernels import Kernel, Window, closed
 from camjax.trace._cpu_order import Held
 from camjax.trace._program import Atom, Equation, Value, evaluate, is_float, read, shape_of
 
@@ -56,7 +56,11 @@ def run(equations: Sequence[Equation], env: dict[Value, Any], wanted: Sequence[A
 
 
 def _special(e: Equation, inputs: Sequence[Held]) -> Held | None:
-    """A convolution with the channels last, by what is faster."""
+    """A convolution with the channels last, by what is faster; a product with a weight."""
+    if e.name == "dot_general" and all(map(is_float, e.inputs)) and len(shape_of(e.inputs[1])) == 2:
+        x, k = (h.to(range(len(h.order))) for h in inputs)
+        (y,) = e.at((closed(x), k))
+        return Held(y, tuple(range(y.ndim)))
     if e.name != "conv_general_dilated":
         return None
     dims = e.params["dimension_numbers"]

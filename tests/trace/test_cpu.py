@@ -208,6 +208,51 @@ def test_in_a_loop_each_convolution_has_the_layout_that_xla_is_fast_at(method):
     assert "bf01_oi01->bf01" in loops[False]
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_what_is_closed_is_any_number_and_has_its_derivative(dtype):
+    x = jnp.asarray([1.5, -0.0, jnp.inf, -jnp.inf, jnp.nan, 3e38], dtype)
+    got, slope = jax.jit(lambda x: jax.jvp(_cpu_kernels.closed, (x,), (x,)))(x)
+    for found in (got, slope):
+        np.testing.assert_array_equal(np.asarray(found, np.float32), np.asarray(x, np.float32))
+        np.testing.assert_array_equal(jnp.signbit(found[:4]), jnp.signbit(x[:4]))
+
+
+def convnext(params, x):
+    """Two of its blocks and the normalisation behind them, channels last."""
+
+    def normed(x):
+        x = x - x.mean(-1, keepdims=True)
+        return x / jnp.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
+
+    numbers = ("NHWC", "HWIO", "NHWC")
+    for name in ("one", "two"):
+        with scope(name):
+            y = lax.conv_general_dilated(
+                x, params["taps"], (1, 1), "SAME", dimension_numbers=numbers, feature_group_count=x.shape[-1]
+            )
+            x = x + jax.nn.gelu(normed(y) @ params["widen"], approximate=False) @ params["narrow"]
+    with scope("last"):
+        x = jax.nn.relu(normed(x) @ params["narrow"].T)
+    return x.mean((1, 2))
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="reads a program that is compiled for a CPU")
+def test_matrix_products_take_less_of_what_stands_before_them_into_their_loops(monkeypatch):
+    params = {"taps": kernel(7, 7, 1, 32), "widen": kernel(32, 128), "narrow": kernel(128, 32)}
+    x, taken = jnp.ones((8, 28, 28, 32)), {}
+    for closed in (True, False):
+        if not closed:
+            monkeypatch.setattr("camjax.trace._cpu.closed", lambda x: x)
+            monkeypatch.setattr(_cpu_kernels, "closed", lambda x: x)
+        model = camjax.Model(lambda params, x: convnext(params, x), params)
+        text = jax.jit(camjax.explainer(model, x, layer="last")).lower(model, x, 1).compile().as_text() or ""
+        bodies = dict(re.findall(r"^%?([\w.-]+) \([^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+        called = re.findall(r"fusion\([^\n]*kind=kCustom, calls=%?([\w.-]+)", text)
+        products = [bodies[name] for name in called if " dot(" in bodies[name]]
+        taken[closed] = sum(body.count(" multiply(") for body in products)
+    assert taken[True] < taken[False]
+
+
 @pytest.mark.parametrize("platform", ["cuda", "tpu", "cpu"])
 def test_other_platforms_get_the_convolutions(platform):
     model = camjax.Model(channels_first, PARAMS)
