@@ -37,7 +37,7 @@ def draw(medians: dict[str, dict[str, float]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 0.6 * len(medians) + 1), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8, 0.45 * len(medians) + 1), layout="constrained")
     for number, name in enumerate(("camjax", *PEERS)):
         rows = [(row, found[name]) for row, found in enumerate(medians.values()) if name in found]
         places, lengths = [row + 0.2 * number - 0.3 for row, _ in rows], [length for _, length in rows]
@@ -48,7 +48,7 @@ def draw(medians: dict[str, dict[str, float]], path: Path) -> None:
     )
     axes.invert_yaxis()
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=100)
 
 
