@@ -104,7 +104,7 @@ def test_when_a_process_dies_the_others_stop_and_name_it(spawn, photos, alone, m
     assert not (tmp_path / ".run.zarr.signs").exists()
 
 
-def signs(store, outcomes, process=0, patience=0.2):
+def signs(store, outcomes, process=0, patience=2.0):
     stop = Stop()
     return Signs(store, Share(process, 2), patience, 1, lambda: np.asarray(outcomes, np.uint8), stop), stop
 
@@ -115,13 +115,13 @@ def test_who_gives_signs_is_not_lost_nor_who_has_done_his_share(tmp_path):
     other, _ = signs(tmp_path / "run.zarr", [explained, waiting], 1)
     with one:
         with other:
-            time.sleep(1)
+            time.sleep(4)
             assert not stop.asked
         one._thread.join()
     assert (one.lost, stop.asked) == ((1,), True)
     done, stop = signs(tmp_path / "run.zarr", [waiting, explained])
     with done:
-        time.sleep(1)
+        time.sleep(4)
     assert (done.lost, stop.asked) == ((), False)
 
 
