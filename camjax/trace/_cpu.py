@@ -1,8 +1,8 @@
 """The last pass: convolutions, and products, that XLA's CPU backend is slow at are evaluated by equal expressions.
 
 Other platforms' compilers get the convolution as it was. What is faster, and when, was measured with
-`benchmarks/convolutions.py`; its tables are in `benchmarks/convolutions.md`. What the whole pass brings to networks, that
-is, products too, is in `benchmarks/forward.md`.
+`benchmarks/convolutions.py`; its tables are in `benchmarks/convolutions.md`. What the whole pass brings to networks,
+products included, is in `benchmarks/forward.md`.
 """
 
 from __future__ import annotations
