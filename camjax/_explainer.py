@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from camjax import _validate
 from camjax._axes import Axes
@@ -98,12 +98,14 @@ def explainer(
 
 def _like(tree: Any, skip: int) -> Any:
     # Shapes without the batch axis; dtypes may change (a model may be cast), its structure may not.
-    return jax.tree.map(lambda leaf: jnp.shape(leaf)[skip:], tree)
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, [(leaf.shape if hasattr(leaf, "shape") else np.shape(leaf))[skip:] for leaf in leaves]
 
 
 def _check_like(argument: str, got: Any, expected: Any, what: str) -> None:
     if got != expected:
+        made, given = (jax.tree.unflatten(*like) for like in (expected, got))
         raise ValueError(
-            f"{argument}: the explainer was made for {what} of shapes {expected}, got {got}; make another explainer "
+            f"{argument}: the explainer was made for {what} of shapes {made}, got {given}; make another explainer "
             "for these, it is traced once for each."
         )

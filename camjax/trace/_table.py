@@ -55,6 +55,7 @@ class Layers(Sequence[Layer]):
     def __init__(self, rows: Sequence[Layer], sealed: Mapping[str, str] | None = None) -> None:
         self._rows = tuple(rows)
         self._sealed = dict(sealed or {})  # scopes that cannot be opened, and what they lie in
+        self._named = {name: row for row in self._rows for name in (row.name, *row.aliases)}
 
     @overload
     def __getitem__(self, key: int | str) -> Layer: ...
@@ -83,7 +84,7 @@ class Layers(Sequence[Layer]):
             ValueError: when there is none, or more than one, when it computes nothing, or cannot be reached.
         """
         wanted = name.replace("/", ".")
-        names = {n: row for row in self._rows for n in (row.name, *row.aliases)}
+        names = self._named
         if wanted in names:
             row = names[wanted]
             if not row.shape:

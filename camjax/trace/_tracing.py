@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
@@ -26,7 +26,7 @@ def traced(model: Model, x: Any) -> Traced:
     params, params_tree = jax.tree.flatten(model.params)
     leaves, x_tree = jax.tree.flatten(x)
     # Without the batch axis: one trace serves every batch size.
-    specs = tuple(map(_struct, params)), tuple((np.shape(a)[1:], _struct(a).dtype) for a in leaves)
+    specs = _specs(params), tuple((shape[1:], dtype) for shape, dtype in _specs(leaves))
     config: Any = jax.config  # its attributes are made at run time
     modes = config.jax_enable_x64, config.jax_default_matmul_precision
     key = (model.apply, params_tree, x_tree, specs, modes, model.rewrite)
@@ -34,15 +34,15 @@ def traced(model: Model, x: Any) -> Traced:
         hash(key)
     except TypeError:
         return _trace(model, x)
-    if key not in _TRACES:
-        new = _trace(model, x)
-        if any(isinstance(array, Tracer) for array in new.captured):
-            return new  # belongs to a transformation that is under way, and must not outlive it
-        _TRACES[key] = new
+    if (found := _TRACES.get(key)) is None:
+        found = _trace(model, x)
+        if any(isinstance(array, Tracer) for array in found.captured):
+            return found  # belongs to a transformation that is under way, and must not outlive it
+        _TRACES[key] = found
         while len(_TRACES) > 64:
             _TRACES.popitem(last=False)
     _TRACES.move_to_end(key)
-    return _TRACES[key]
+    return found
 
 
 _TRACES: OrderedDict[Hashable, Traced] = OrderedDict()
@@ -98,6 +98,11 @@ def _trace(model: Model, x: Any) -> Traced:
         lambda other: traced(like, other),
         model.rewrite,
     )
+
+
+def _specs(leaves: Sequence[Any]) -> tuple[tuple[Any, Any], ...]:
+    # Asked in every call, of hundreds of parameters: attributes, where there are any, are quickest.
+    return tuple([(a.shape, a.dtype) if hasattr(a, "dtype") else (np.shape(a), np.result_type(a)) for a in leaves])
 
 
 def _struct(a: Any) -> jax.ShapeDtypeStruct:
