@@ -9,6 +9,7 @@ import jax
 
 from camjax.trace._cpu import run
 from camjax.trace._default import behind
+from camjax.trace._narrow import narrow
 from camjax.trace._program import Equation, Program, Value, close, live, reached
 
 _LARGE = 4096  # entries; the compiler copies and folds constants, which pays for masks but not for weights
@@ -49,6 +50,7 @@ class Cut:
         self._rest_axes = [0 if v in dependent else None for v in self._rest]
         dependent = dependent | reached(self._head, dependent)
         self._out_axes = [0 if isinstance(atom, Value) and atom in dependent else None for atom in program.outputs]
+        self._narrow = narrow(self._head, program.outputs)
         self._rewrite = rewrite
 
     @property
@@ -108,4 +110,4 @@ class Cut:
         env = self._env(params)
         env.update(zip(self._rest, rest, strict=True))
         env[self._value] = A
-        return jax.tree.unflatten(self._out_tree, run(self._head, env, self._program.outputs, self._rewrite))
+        return jax.tree.unflatten(self._out_tree, run(self._narrow, env, self._program.outputs, self._rewrite))
