@@ -8,9 +8,10 @@ pools, else anything but moving data ("loops": normalisation, activations, sums;
 "moves": copies, transposes, paddings. The bare features and head stand beside Grad-CAM: what explaining adds is the
 difference.
 
-The second table has what a call costs beside the program: the time of a call, for a network so small that nothing else
-is left, of `explain`, which looks up the compiled program, of an `explainer`, and of that under `jax.jit`, which is
-what jax itself needs. The claim holds where an `explainer` needs less than half a millisecond, and the share of
+The second table has what a call costs beside the program: the time of a call, for a network with as many parameters as
+MobileNetV2, and so small that nothing else is left, of `explain`, which looks up the compiled program and (if strict)
+reads the status of each map, of an `explainer`, and of that under `jax.jit`, which is what jax itself needs, as it does
+for the bare forward pass. The claim holds where `explain` needs less than half a millisecond, and the share of
 "loops" and "moves" in Grad-CAM's time is at most a tenth larger than in the forward pass.
 """
 
@@ -39,6 +40,7 @@ KINDS = {"convolutions": {"convolution"}, "products": {"dot", "custom-call"}, "w
 MOVES = {"parameter", "constant", "bitcast", "reshape", "copy", "transpose", "pad", "slice", "concatenate", "broadcast"}
 COLUMNS = (*KINDS, "loops", "moves")
 LIMIT = 500e-6
+PARAMETERS = 263  # of MobileNetV2, as arrays
 
 
 def main() -> int:
@@ -83,7 +85,7 @@ def main() -> int:
     print("\n| a call of | beside the program |\n|---|---|")
     for name, taken in calls.items():
         print(f"| {name} | {taken * 1e6:.0f} µs |")
-    if not (holds := holds and calls["`explainer`"] < LIMIT):
+    if not (holds := holds and calls["`explain`"] < LIMIT):
         print("the claim does not hold", file=sys.stderr)
     return int(not holds)
 
@@ -139,20 +141,21 @@ def overheads() -> dict[str, float]:
 
     import camjax
 
-    def features(params: Any, x: Any) -> Any:
-        return jax.nn.relu(x * params), None
+    def apply(params: Any, x: Any) -> Any:
+        with jax.named_scope("conv"):
+            x = jax.lax.conv_general_dilated(x, params[0], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return functools.reduce(jnp.multiply, params[1:], x).mean((1, 2))
 
-    def head(params: Any, maps: Any, rest: Any) -> Any:
-        return maps.mean((1, 2))
-
-    model = camjax.Model(lambda params, x: head(params, *features(params, x)), jnp.ones((1, 1, 1, 3)))
-    x, layer = jnp.ones((1, 4, 4, 3)), camjax.Split(features, head)
-    explainer = camjax.explainer(model, x, layer=layer)
-    compiled = jax.jit(explainer)
+    params = [jnp.ones((1, 1, 3, 3)), *[jnp.ones((1, 1, 1, 3))] * (PARAMETERS - 1)]
+    model, x = camjax.Model(apply, params), jnp.ones((1, 4, 4, 3))
+    explainer = camjax.explainer(model, x, layer="conv")
+    compiled, forward = jax.jit(explainer), jax.jit(apply)
     runs: dict[str, Callable[[], Any]] = {
-        "`explain`": lambda: camjax.explain(model, x, 1, layer=layer, strict=False),
+        "`explain`": lambda: camjax.explain(model, x, 1, layer="conv"),
+        "`explain`, not strict": lambda: camjax.explain(model, x, 1, layer="conv", strict=False),
         "`explainer`": lambda: explainer(model, x, 1),
         "`jax.jit(explainer)`": lambda: compiled(model, x, 1),
+        "`jax.jit` of the forward pass": lambda: forward(params, x),
     }
     found = {}
     for name, run in runs.items():
