@@ -1,8 +1,8 @@
 """The peers' side of benchmarks, run by their own Python: reads requests from standard input, a line of JSON each.
 
-{"network": SPEC, "layer": PATH, "batch": N, "method": NAME}    makes them ready; answers the logits
-{"time": NAME}                                                  answers the seconds of one call
-{"memory": NAME}                                                answers by how many MB the process grows meanwhile
+{"network": SPEC, "layer": PATH, "batch": N, "method": NAME, "classes": N}    makes them ready; answers the logits
+{"time": NAME}      answers the seconds of one call
+{"memory": NAME}    answers by how many MB the process grows meanwhile
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from _timing import images, memory, seconds
 from captum.attr import LayerGradCam
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-CLASS = 1
 GRADIENT = ("GradCAM",)
 
 
@@ -42,10 +41,11 @@ def map_of_tokens(x: torch.Tensor) -> torch.Tensor:
     return x[:, 1:].reshape(len(x), side, side, -1).permute(0, 3, 1, 2)
 
 
-def calls(model: torch.nn.Module, layer: str, x: torch.Tensor, method: str) -> dict[str, Callable[[], Any]]:
-    """What is timed: the bare forward pass, and a method for one class as each library's guide writes it."""
+def calls(
+    model: torch.nn.Module, layer: str, x: torch.Tensor, method: str, classes: range
+) -> dict[str, Callable[[], Any]]:
+    """What is timed: the bare forward pass, and a method for each class as each library's guide writes it."""
     at, tokens = model.get_submodule(layer), layer.startswith("blocks.")
-    targets = [ClassifierOutputTarget(CLASS)] * len(x)
     layer_grad_cam = LayerGradCam(model, at)
 
     def forward() -> Any:
@@ -55,14 +55,15 @@ def calls(model: torch.nn.Module, layer: str, x: torch.Tensor, method: str) -> d
     def by_pytorch_grad_cam() -> Any:
         of = getattr(pytorch_grad_cam, method)
         with of(model, [at], reshape_transform=map_of_tokens if tokens else None) as cam:
-            return cam(input_tensor=x, targets=targets)
+            return [cam(input_tensor=x, targets=[ClassifierOutputTarget(c)] * len(x)) for c in classes]
 
     def by_torchcam() -> Any:
         with getattr(torchcam.methods, method)(model, at) as extractor, torch.set_grad_enabled(method in GRADIENT):
-            return extractor(CLASS, model(x))
+            scores, options = model(x), {"retain_graph": True} if len(classes) > 1 else {}
+            return [extractor(c, scores, **options) for c in classes]
 
     def captum() -> Any:
-        return layer_grad_cam.attribute(x, target=CLASS)
+        return [layer_grad_cam.attribute(x, target=c) for c in classes]
 
     found = {"forward": forward, "pytorch-grad-cam": by_pytorch_grad_cam}
     if not tokens and hasattr(torchcam.methods, method):  # it gives no map for tokens, nor does captum
@@ -87,7 +88,8 @@ def main() -> None:
             else:
                 model, x = network(request["network"]), torch.from_numpy(images(request["batch"]))
                 method = request.get("method", "GradCAM")
-                ready = calls(model, request["layer"], x, method)
+                classes = range(1, 1 + request.get("classes", 1))
+                ready = calls(model, request["layer"], x, method, classes)
                 logits = ready["forward"]().tolist()
                 for run in ready.values() if method in GRADIENT else ():  # to be warm; the others take long enough
                     run()

@@ -2,11 +2,14 @@
 
     .venv/bin/python benchmarks/cold_start.py --peers PEERS/bin/python
 
-Runs two commands by turns, each in a fresh process, after one unmeasured round that warms the file cache:
-`camjax explain` with the embedded network (starts, loads, compiles, explains, writes the panel), and
-`import torch, pytorch_grad_cam` with the peers' Python (nothing is explained). Wall time, processor
-time and peak memory are those of `/usr/bin/time`. Prints a Markdown table and exits with 1 if the claim does
-not hold for the median wall time.
+Runs commands by turns, each in a fresh process, after one unmeasured round that warms the file cache. With the embedded
+network: `camjax explain` (starts, loads, compiles, explains, writes the panel) beside `import torch, pytorch_grad_cam`
+with the peers' Python (nothing is explained). With a checkpoint of torchvision's ResNet-50 and a photo: the peers'
+shortest script; camjax, which converts the checkpoint first; camjax with the converted file that `camjax_torch.save`
+wrote, which needs no torch; and that with JAX's own compilation cache, which the unmeasured round has filled. Wall
+time, processor time and peak memory are those of `/usr/bin/time`. Prints a Markdown table and exits with 1 if, in the
+median wall time, the first takes longer than the peers' import, the converted file longer than the peers' script, or
+the cache saves nothing.
 """
 
 import argparse
@@ -21,6 +24,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 PEERS_IMPORT = "import torch, pytorch_grad_cam"
+PEERS_SCRIPT = """
+import numpy, sys, torch, torchvision
+from PIL import Image
+from pytorch_grad_cam import GradCAM
+from pytorch_grad_cam.utils.image import show_cam_on_image
+model = torchvision.models.resnet50()
+model.load_state_dict(torch.load(sys.argv[1]))
+photo = Image.open(sys.argv[2]).convert("RGB")
+as_trained = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()
+shown = numpy.asarray(photo.resize((224, 224)), numpy.float32) / 255
+with GradCAM(model.eval(), [model.layer4]) as cam:
+    heatmap = cam(as_trained(photo)[None])[0]
+Image.fromarray(show_cam_on_image(shown, heatmap, use_rgb=True)).save("out.png")
+"""
+PREPARE = """
+import sys, torch, torchvision, numpy, camjax_torch
+from PIL import Image
+from camjax_torch import zoo
+torch.manual_seed(0)
+torch.save(torchvision.models.resnet50().state_dict(), "resnet50.pth")
+camjax_torch.save(zoo.build("torchvision:resnet50", weights="resnet50.pth"), "resnet50.safetensors")
+noise = numpy.random.default_rng(0).integers(0, 256, (12, 16, 3), numpy.uint8)
+Image.fromarray(noise).resize((640, 480)).save("photo.jpg")
+"""
 PEERS_VERSIONS = (
     "import platform, importlib.metadata as m; "
     "names = ('torch', 'grad-cam'); "
@@ -36,11 +63,11 @@ class Run(NamedTuple):
     megabytes: float
 
 
-def measure(command: list[str], cwd: str) -> Run:
-    """Runs `command` in a process of its own; ends with its message if it fails."""
+def measure(command: list[str], cwd: str, **variables: str) -> Run:
+    """Runs `command` in a process of its own, in a folder; ends with its message if it fails."""
     with tempfile.NamedTemporaryFile("r") as report:
         timed = ["/usr/bin/time", "--format=%e %U %S %M", f"--output={report.name}", *command]
-        done = subprocess.run(timed, cwd=cwd, capture_output=True, text=True)
+        done = subprocess.run(timed, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed: {done.stderr}")
         seconds, user, system, kilobytes = map(float, report.read().split())
@@ -78,30 +105,37 @@ def main() -> int:
     peers = str(Path(options.peers).absolute())
     camjax = str(Path(sys.executable).with_name("camjax"))
 
-    ours, theirs = [], []
+    cached = {"JAX_COMPILATION_CACHE_DIR": "cache", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    explain, network = [camjax, "explain"], ["--model", "torchvision:resnet50", "--weights", "resnet50.pth"]
+    saved = [*explain, "photo.jpg", "--model", "torch:resnet50.safetensors"]
+    script = [peers, "-c", PEERS_SCRIPT, "resnet50.pth", "photo.jpg"]
+    commands: dict[str, tuple[list[str], dict[str, str]]] = {
+        "`camjax explain`: start, compile, explain, write the picture": (explain, {}),
+        f"peers: `{PEERS_IMPORT}`, nothing explained": ([peers, "-c", PEERS_IMPORT], {}),
+        "ResNet-50's checkpoint, `camjax explain`: converted, too": ([*explain, "photo.jpg", *network], {}),
+        "the converted file, `camjax explain`": (saved, {}),
+        "the converted file and JAX's compilation cache": (saved, cached),
+        "ResNet-50's checkpoint, the peers' shortest script": (script, {}),
+    }
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
-        commands = [([camjax, "explain", "--out", folder], ours), ([peers, "-c", PEERS_IMPORT], theirs)]
-        for command, _ in commands:
-            measure(command, folder)
-        for _ in range(options.repetitions):
-            for command, runs in commands:
-                runs.append(measure(command, folder))
+        measure([sys.executable, "-c", PREPARE], folder)
+        for turn in range(1 + options.repetitions):
+            for name, (command, variables) in commands.items():
+                run = measure(command, folder, **variables)
+                runs[name] += [run] if turn else []
 
-    names = ("camjax", "jax")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    peers_versions = subprocess.run([peers, "-c", PEERS_VERSIONS], check=True, capture_output=True, text=True).stdout
+    ours = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("camjax", "jax"))
+    theirs = subprocess.run([peers, "-c", PEERS_VERSIONS], check=True, capture_output=True, text=True).stdout.strip()
     print(f"Median of {options.repetitions} (fastest to slowest), {os.cpu_count()} cores of {processor()}:\n")
     print("| | versions | wall time | processor time | peak memory |")
     print("|---|---|---|---|---|")
-    print(
-        row(
-            "`camjax explain`: start, compile, explain, write the picture",
-            f"{versions}, Python {platform.python_version()}",
-            ours,
-        )
+    for name, found in runs.items():
+        print(row(name, theirs if "peers" in name else f"{ours}, Python {platform.python_version()}", found))
+    embedded, imported, _, converted, again, scripted = (
+        statistics.median(run.seconds for run in found) for found in runs.values()
     )
-    print(row(f"peers: `{PEERS_IMPORT}`, nothing explained", peers_versions.strip(), theirs))
-    holds = statistics.median(run.seconds for run in ours) < statistics.median(run.seconds for run in theirs)
+    holds = embedded < imported and converted < scripted and again < converted
     if not holds:
         print("the claim does not hold", file=sys.stderr)
     return int(not holds)

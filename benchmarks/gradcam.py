@@ -7,13 +7,19 @@ and take turns with camjax. Every figure is a ratio to PyTorch's bare forward pa
 same round: the median over rounds, and the middle half. camjax's is `camjax.explain`, heatmaps at the input's size
 included; pytorch-grad-cam's includes them too, torchcam and captum give the layer's size alone. The layer is camjax's
 default, which the peers are told. Compiling is stated apart. torchcam and captum need little more than PyTorch's
-forward pass, so that where it is faster than XLA's, so are they. Prints a Markdown table and exits with 1 if the logits
-differ by more than 1e-4 of the largest, or if camjax takes more than half of pytorch-grad-cam's time in the median.
+forward pass, so that where it is faster than XLA's, so are they.
+
+The second table has by how many MB a process grows at most during a call, once it has made one. The third has the maps
+of ten classes of each example, for which camjax takes one call and the peers one (of torchcam: one backward pass) per
+class, and of all 1000 (`size=None`), which the peers are not asked for. Prints Markdown tables and exits with 1 if the
+logits differ by more than 1e-4 of the largest, or if camjax takes more than half of pytorch-grad-cam's time in the
+median.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import platform
 import statistics
@@ -24,10 +30,10 @@ from typing import Any
 
 import numpy as np
 from _peers import Peers
-from _timing import NETWORKS, images, quartiles, seconds
+from _timing import NETWORKS, images, memory, quartiles, seconds
 
 PEERS = ("pytorch-grad-cam", "torchcam", "captum")
-CLASS, TOLERANCE, FACTOR = 1, 1e-4, 0.5
+CLASS, CLASSES, TOLERANCE, FACTOR = 1, 10, 1e-4, 0.5
 
 
 def draw(medians: dict[str, dict[str, float]], path: Path) -> None:
@@ -50,6 +56,38 @@ def draw(medians: dict[str, dict[str, float]], path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=100)
+
+
+def ten(model: Any, spec: str, peers: Peers, rounds: int, batch: int = 8) -> None:
+    """Prints the table of ten classes."""
+    import jax
+    import jax.numpy as jnp
+
+    import camjax
+
+    x = jnp.asarray(images(batch))
+    default = camjax.layers(model, x).default
+    assert default is not None
+    answer = peers(network=spec, layer=default.name, batch=batch, classes=CLASSES)
+
+    def explain(classes: int, size: str | None) -> None:
+        target = jnp.arange(classes)[None]
+        jax.block_until_ready(camjax.explain(model, x, target, size=size, strict=False))
+
+    runs = {
+        f"camjax, {CLASSES} classes": functools.partial(explain, CLASSES, "input"),
+        "camjax, 1000 classes": functools.partial(explain, 1000, None),
+    }
+    ratios: dict[str, list[float]] = {name: [] for name in (*runs, *answer["names"][1:])}
+    for run in runs.values():
+        run()
+    for _ in range(rounds):
+        one = peers(time="forward")
+        for name, values in ratios.items():
+            values.append((seconds(runs[name]) if name in runs else peers(time=name)) / one)
+    print(f"\n| {spec}, batch {batch} | in PyTorch's forward passes |\n|---|---|")
+    for name, values in ratios.items():
+        print(f"| {name if name in runs else f'{name}, {CLASSES} classes'} | {quartiles(values)} |", flush=True)
 
 
 def main() -> int:
@@ -77,10 +115,11 @@ def main() -> int:
         f"| network | batch | PyTorch's forward pass | camjax | {' | '.join(PEERS)} | compiled in |\n"
         f"|{'---|' * (5 + len(PEERS))}"
     )
-    holds, medians = True, {}
+    holds, medians, grown, models = True, {}, [], {}
     for spec in options.networks:
         torch.manual_seed(0)
         model = camjax_torch.from_torch(zoo.entry(spec).make(False, None).eval(), torch.zeros(1, 3, 224, 224))
+        models[spec] = model
         for batch in options.batches:
             x = jnp.asarray(images(batch))
             default = camjax.layers(model, x).default
@@ -106,6 +145,15 @@ def main() -> int:
             found = {name: statistics.median(ratios[name]) for name in ("camjax", *PEERS) if name in ratios}
             medians[f"{spec.partition(':')[2]}, batch {batch}"] = found
             holds &= found["camjax"] <= FACTOR * found[PEERS[0]]
+            sizes = {"camjax": memory(explain)} | {name: peers(memory=name) for name in answer["names"]}
+            megabytes = (f"{sizes[name]:.0f} MB" if name in sizes else "" for name in ("forward", "camjax", *PEERS))
+            grown.append(f"| {spec} | {batch} | {' | '.join(megabytes)} |")
+    print(
+        f"\n| network | batch | PyTorch's forward pass | camjax | {' | '.join(PEERS)} |\n|{'---|' * (4 + len(PEERS))}"
+    )
+    print("\n".join(grown))
+    for spec in options.networks[:1]:
+        ten(models[spec], spec, peers, options.rounds)
     if options.chart is not None:
         draw(medians, options.chart)
     if not holds:

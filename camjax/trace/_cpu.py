@@ -15,15 +15,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from camjax.trace import _cpu_kernels, _cpu_order
 from camjax.trace._cpu_kernels import Kernel, Window, closed
 from camjax.trace._cpu_order import Held
 from camjax.trace._program import Atom, Equation, Value, evaluate, is_float, read, shape_of
+from camjax.trace._winograd import winograd
 
 _TAPS = 81  # a sum of more terms takes long to compile
 _UNFOLDED = 32  # a 3x3 window of three colours has 27
+_CHANNELS, _AREA = 64, 64 * 64  # of 3x3 windows as tiles
 _AS_IT_IS: contextvars.ContextVar[bool] = contextvars.ContextVar("as_it_is", default=False)
 
 
@@ -103,7 +106,17 @@ def choose(e: Equation) -> Kernel | None:
         return _cpu_kernels.tiles
     if max(window.strides) > 1 and channels * math.prod(taps) <= _UNFOLDED:
         return _cpu_kernels.unfolded
+    if taps == (3, 3) and window.strides == window.dilation == (1, 1) and _dense_enough(e, x, dims.lhs_spec):
+        return winograd
     return _cpu_kernels.dense
+
+
+def _dense_enough(e: Equation, x: Sequence[int], spec: Sequence[int]) -> bool:
+    # Many channels on a small map: else the tiles, four times the map, take longer than the products save.
+    outputs = shape_of(e.outputs[0])[e.params["dimension_numbers"].out_spec[1]]
+    area = math.prod(x[axis] for axis in spec[2:])
+    wide = jnp.finfo(e.params["preferred_element_type"] or e.outputs[0].aval.dtype).bits >= 32
+    return wide and min(x[spec[1]], outputs) >= _CHANNELS and area <= _AREA
 
 
 def _window(e: Equation) -> Window:

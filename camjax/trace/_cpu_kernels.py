@@ -62,6 +62,11 @@ def dense(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps 
 
 @functools.partial(dense.defjvp, symbolic_zeros=True)
 def _(window: Window, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    return dense(window, *primals), tangent(window, primals, tangents)
+
+
+def tangent(window: Window, primals: Any, tangents: Any) -> Any:
+    """A convolution's, of which not both are SymbolicZero, in the layouts that XLA is fast at."""
     (x, k), (dx, dk) = primals, tangents
     terms = []
     if not isinstance(dx, SymbolicZero):  # the transpose of this has its kernel in the fast layout
@@ -69,7 +74,7 @@ def _(window: Window, primals: Any, tangents: Any) -> tuple[Any, Any]:
         terms.append(_convolution(window, dx, jnp.swapaxes(k, n - 1, n - 2), (n - 2, n - 1)))
     if not isinstance(dk, SymbolicZero):
         terms.append(dense(window, x, dk))
-    return dense(window, x, k), functools.reduce(lax.add, terms)
+    return functools.reduce(lax.add, terms)
 
 
 def _convolution(window: Window, x: Any, k: Any, outputs_and_inputs: tuple[int, int]) -> Any:
