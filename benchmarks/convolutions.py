@@ -26,6 +26,7 @@ import numpy as np
 from jax import lax
 
 from camjax.trace._cpu_kernels import Window, dense, depthwise, grouped, pointwise, tiles, unfolded
+from camjax.trace._winograd import winograd
 
 
 class Shape(NamedTuple):
@@ -78,6 +79,19 @@ TILES = [
     for size, channels, outputs, taps in ((224, 3, 96, 4), (56, 96, 192, 2), (14, 384, 768, 2), (224, 3, 384, 16))
 ]
 UNFOLDED = [Shape(size, 3, outputs, 3, 2, 1) for size, outputs in ((224, 32), (224, 16), (64, 16))]
+MANY = [
+    Shape(size, channels, outputs, 3, 1, 1)
+    for size, channels, outputs in (
+        (56, 64, 64),
+        (56, 256, 256),
+        (28, 64, 64),
+        (28, 128, 128),
+        (28, 512, 512),
+        (14, 256, 256),
+        (14, 512, 512),
+        (7, 512, 512),
+    )
+]
 DENSE = [Shape(size, channels, channels, 3, 1, 1) for size, channels in ((56, 64), (14, 256), (7, 512))]
 Run = Callable[[Window, Any, Any], Any]
 
@@ -113,6 +127,7 @@ KINDS = {
     "pointwise": Kind(POINTWISE, {"matrix product": pointwise}),
     "windows side by side": Kind(TILES, {"matrix product": tiles}),
     "windows of few channels": Kind(UNFOLDED, {"matrix product": unfolded}),
+    "3x3 windows of many channels": Kind(MANY, {"tiles, where the batch has 128": winograd}),
     "grouped": Kind(
         GROUPED,
         {
