@@ -26,7 +26,7 @@ from camjax.trace._winograd import winograd
 
 _TAPS = 81  # a sum of more terms takes long to compile
 _UNFOLDED = 32  # a 3x3 window of three colours has 27
-_CHANNELS, _AREA = 64, 64 * 64  # of 3x3 windows as tiles
+_CHANNELS, _AREA = 64, 64 * 64  # at least, and at most, for F(2x2, 3x3)
 _AS_IT_IS: contextvars.ContextVar[bool] = contextvars.ContextVar("as_it_is", default=False)
 
 
@@ -115,8 +115,9 @@ def _dense_enough(e: Equation, x: Sequence[int], spec: Sequence[int]) -> bool:
     # Many channels on a small map: else the tiles, four times the map, take longer than the products save.
     outputs = shape_of(e.outputs[0])[e.params["dimension_numbers"].out_spec[1]]
     area = math.prod(x[axis] for axis in spec[2:])
-    wide = jnp.finfo(e.params["preferred_element_type"] or e.outputs[0].aval.dtype).bits >= 32
-    return wide and min(x[spec[1]], outputs) >= _CHANNELS and area <= _AREA
+    dtype: Any = e.inputs[0].aval.dtype  # what is summed before the product is rounded to it
+    exact = jnp.finfo(dtype).bits >= 32 and e.params["preferred_element_type"] in (None, dtype)
+    return exact and min(x[spec[1]], outputs) >= _CHANNELS and area <= _AREA
 
 
 def _window(e: Equation) -> Window:

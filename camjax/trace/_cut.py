@@ -50,12 +50,12 @@ class Cut:
         self._rest_axes = [0 if v in dependent else None for v in self._rest]
         dependent = dependent | reached(self._head, dependent)
         self._out_axes = [0 if isinstance(atom, Value) and atom in dependent else None for atom in program.outputs]
-        self._narrow = narrow(self._head, program.outputs)
+        self._narrowed = narrow(self._head, program.outputs)
         self._rewrite = rewrite
 
     @property
     def passes(self) -> tuple[int, int]:
-        """How many equations each half evaluates."""
+        """How many equations of the program each half has."""
         return len(self._features), len(self._head)
 
     def features(self, params: Any, x: Any) -> tuple[Any, Any]:
@@ -110,4 +110,4 @@ class Cut:
         env = self._env(params)
         env.update(zip(self._rest, rest, strict=True))
         env[self._value] = A
-        return jax.tree.unflatten(self._out_tree, run(self._narrow, env, self._program.outputs, self._rewrite))
+        return jax.tree.unflatten(self._out_tree, run(self._narrowed, env, self._program.outputs, self._rewrite))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
@@ -26,16 +26,21 @@ None where that needs more of the inputs than the rule knows of."""
 
 
 def narrow(equations: Sequence[Equation], outputs: Iterable[Atom]) -> list[Equation]:
-    """Equations that compute the same `outputs`, and of all else what these read, if it is at most half of an axis."""
-    read: dict[Value, Box] = {atom: whole(atom) for atom in outputs if isinstance(atom, Value)}
-    plans: dict[Equation, tuple[Box, list[Box], dict[str, Any]] | None] = {}
+    """Equations that compute the same `outputs`, and of all else only what these read, where that can be told.
+
+    It is told through what is computed entry by entry or summed, products, and what moves entries; of what stands in
+    front of anything else (a convolution, a loop, a call with a derivative of its own) all is computed, and so it is
+    where more than half of an axis is read.
+    """
+    read: dict[Value, Box] = {atom: _whole(atom) for atom in outputs if isinstance(atom, Value)}
+    plans: dict[Equation, _Plan | None] = {}
     for e in reversed(equations):
         plans[e] = plan = _plan(e, read)
-        boxes = [whole(atom) for atom in e.inputs] if plan is None else plan[1]
+        boxes = map(_whole, e.inputs) if plan is None else plan.reads
         for atom, box in zip(e.inputs, boxes, strict=True):
             if isinstance(atom, Value):
                 read[atom] = _hull(read.get(atom, box), box)
-    if all(plan is None or _is_whole(plan[0], e.outputs[0]) for e, plan in plans.items()):
+    if all(plan is None or plan.box == _whole(e.outputs[0]) for e, plan in plans.items()):
         return list(equations)
 
     held: dict[Value, tuple[Value, Box]] = {}
@@ -45,11 +50,10 @@ def narrow(equations: Sequence[Equation], outputs: Iterable[Atom]) -> list[Equat
         if plan is None:
             new.append(e)
             continue
-        made, boxes, changes = plan
         inputs: list[Atom] = []
-        for atom, box in zip(e.inputs, boxes, strict=True):
+        for atom, box in zip(e.inputs, plan.reads, strict=True):
             if isinstance(atom, Value):
-                value, has = held.get(atom, (atom, whole(atom)))
+                value, has = held.get(atom, (atom, _whole(atom)))
                 if box != has:
                     within = [(a - start, b - start) for (a, b), (start, _) in zip(box, has, strict=True)]
                     new.append(_part(e, value, within))
@@ -57,48 +61,57 @@ def narrow(equations: Sequence[Equation], outputs: Iterable[Atom]) -> list[Equat
                 atom = value
             inputs.append(atom)
         (output,) = e.outputs
-        if not _is_whole(made, output):
-            output = Value(output.aval.update(shape=_sizes(made)))
-            held[e.outputs[0]] = output, made
-        eqn = e.eqn.replace(params={**e.params, **changes})
+        if plan.box != _whole(output):
+            output = Value(output.aval.update(shape=_sizes(plan.box)))
+            held[e.outputs[0]] = output, plan.box
+        eqn = e.eqn.replace(params={**e.params, **plan.changes})
         new.append(dataclasses.replace(e, eqn=eqn, inputs=tuple(inputs), outputs=(output,)))
     return new
 
 
-def whole(atom: Atom) -> Box:
-    """All of it."""
-    return tuple((0, n) for n in shape_of(atom))
+class _Plan(NamedTuple):
+    """The box of an equation's output that is computed, those of its inputs for it, and what its parameters become."""
+
+    box: Box
+    reads: list[Box]
+    changes: dict[str, Any]
 
 
-def _plan(e: Equation, read: dict[Value, Box]) -> tuple[Box, list[Box], dict[str, Any]] | None:
-    # What is computed, of what, and with which parameters; None: the equation stays as it is.
+def _plan(e: Equation, read: dict[Value, Box]) -> _Plan | None:
+    # None: the equation stays as it is.
     rule = _RULES.get(e.name)
-    if rule is None:
+    if rule is None or any(e.params.get(name) is not None for name in ("sharding", "out_sharding")):
         return None
     (output,) = e.outputs
+    whole = _whole(output)
     box = tuple(
-        (a, b) if 2 * (b - a) <= n else (0, n)
-        for (a, b), n in zip(read.get(output, whole(output)), output.shape, strict=True)
+        span if 0 < 2 * (span[1] - span[0]) <= n else (0, n)
+        for span, n in zip(read.get(output, whole), output.shape, strict=True)
     )
-    if e.name != "slice" and _is_whole(box, output):
+    if box == whole and e.name != "slice":  # which reads less than all, even if all of it is read
         return None
-    found = rule(e, box)
-    return None if found is None else (box, *found)
+    if (found := rule(e, box)) is None:
+        return None
+    pairs = zip(e.inputs, found[0], strict=True)
+    if any(not isinstance(atom, Value) and part != _whole(atom) for atom, part in pairs):
+        return None
+    return _Plan(box, *found)
+
+
+def _whole(atom: Atom) -> Box:
+    return tuple((0, n) for n in shape_of(atom))
 
 
 def _part(e: Equation, value: Value, box: Sequence[tuple[int, int]]) -> Equation:
     starts, stops = zip(*box, strict=True)
     closed = jax.make_jaxpr(lambda x: lax.slice(x, starts, stops))(jax.ShapeDtypeStruct(value.shape, value.aval.dtype))
     (eqn,) = closed.eqns
+    eqn = eqn.replace(ctx=e.eqn.ctx)  # where the model's own code put it
     return Equation(eqn, (value,), (Value(value.aval.update(shape=_sizes(tuple(box)))),), e.frames)
 
 
 def _hull(one: Box, other: Box) -> Box:
     return tuple((min(a, c), max(b, d)) for (a, b), (c, d) in zip(one, other, strict=True))
-
-
-def _is_whole(box: Box, atom: Atom) -> bool:
-    return box == whole(atom)
 
 
 def _sizes(box: Box) -> tuple[int, ...]:
@@ -120,7 +133,8 @@ def _slice(e: Equation, box: Box) -> tuple[list[Box], dict[str, Any]]:
     p = e.params
     steps = p["strides"] or (1,) * len(box)
     spans = tuple(
-        (lo + a * s, lo + (b - 1) * s + 1) for (a, b), lo, s in zip(box, p["start_indices"], steps, strict=True)
+        (lo + a * s, lo + max((b - 1) * s + 1, a * s))
+        for (a, b), lo, s in zip(box, p["start_indices"], steps, strict=True)
     )
     sizes = _sizes(spans)
     return [spans], {"start_indices": (0,) * len(sizes), "limit_indices": sizes}
@@ -144,7 +158,7 @@ def _broadcast(e: Equation, box: Box) -> tuple[list[Box], dict[str, Any]]:
 def _reshape(e: Equation, box: Box) -> tuple[list[Box], dict[str, Any]] | None:
     # An axis that is narrowed must be one of the input's as well.
     old, new = shape_of(e.inputs[0]), e.outputs[0].shape
-    spans = list(whole(e.inputs[0]))
+    spans = list(_whole(e.inputs[0]))
     if e.params["dimensions"] is not None:
         return None
     for axis, (span, n) in enumerate(zip(box, new, strict=True)):
@@ -166,7 +180,7 @@ def _dot(e: Equation, box: Box) -> tuple[list[Box], dict[str, Any]]:
     (contracted, batched) = e.params["dimension_numbers"]
     shared, at, boxes = box[: len(batched[0])], len(batched[0]), []
     for atom, summed, common in zip(e.inputs, contracted, batched, strict=True):
-        spans = list(whole(atom))
+        spans = list(_whole(atom))
         for axis, span in zip(common, shared, strict=True):
             spans[axis] = span
         for axis in range(len(spans)):

@@ -7,12 +7,13 @@
 x: the 4x4 tiles of the padded picture, every other row and column; y: the 2x2 tiles of the result. Their 16 entries are
 arrays of their own, so that each is one matrix product over all tiles. (XLA's one product of 16 in a batch is slower
 than the convolution.) A zero that is a sum of others is zero up to their rounding, and a NaN or infinity makes its
-whole tile NaN.
+whole tile NaN (in a weight, its whole channel).
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,13 @@ def winograd(window: Window, x: Float[Array, "n h w c"], k: Float[Array, "3 3 c 
     """`y = sum_t x_t k_t` at every position. Its derivative is the convolution's own.
 
     Few tiles do not repay what transforming the weights takes: of fewer than 128 in the whole batch, whether it is an
-    axis or mapped, it is a convolution.
+    axis or mapped, it is a convolution. So it is for weights of each example's own, and for a batch of unknown size.
     """
 
     @jax.custom_batching.custom_vmap
     def of(x: Any, k: Any) -> Any:
-        tiles = x.shape[0] * (x.shape[1] // 2) * (x.shape[2] // 2)
-        few = not isinstance(tiles, int) or tiles < _TILES  # the batch of an exported program may be a symbol
+        tiles = x.shape[0] * math.prod(_grid(window, x))
+        few = not isinstance(tiles, int) or tiles < _TILES
         return dense(window, x, k) if few else _in_tiles(window, x, k)
 
     @of.def_vmap
@@ -59,19 +60,30 @@ def _(window: Window, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 def _in_tiles(window: Window, x: Any, k: Any) -> Any:
+    rows, columns = _grid(window, x)
     x = window.pad(x)
-    n, height, width = x.shape[0], x.shape[1] - 2, x.shape[2] - 2
+    height, width = x.shape[1] - 2, x.shape[2] - 2
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0)])
     x = lax.optimization_barrier(x)  # else each tile's entry is padded by itself
-    rows, columns = -(-height // 2), -(-width // 2)
     tiles = [[x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)] for i in range(4)]
     weights = _weights(k)
     products = [
         [_product(window, v, weights[4 * i + j]) for j, v in enumerate(row)] for i, row in enumerate(_both(_b, tiles))
     ]
-    (a, b), (c, d) = _both(_a, products)
-    apart = jnp.stack([jnp.stack([a, b], 3), jnp.stack([c, d], 3)], 2)  # [n, rows, 2, columns, 2, o]
-    return apart.reshape(n, 2 * rows, 2 * columns, -1)[:, :height, :width]
+    by_row = [_beside(row, 3) for row in _both(_a, products)]
+    return _beside(by_row, 2)[:, :height, :width]
+
+
+def _grid(window: Window, x: Any) -> tuple[int, int]:
+    # Rows and columns of tiles.
+    rows, columns = (-(-(n + sum(pad) - 2) // 2) for n, pad in zip(x.shape[1:3], window.padding, strict=True))
+    return rows, columns
+
+
+def _beside(entries: Sequence[Any], axis: int) -> Any:
+    # Alternating along the axis in front of `axis`.
+    apart = jnp.stack(entries, axis)
+    return apart.reshape(*apart.shape[: axis - 1], -1, *apart.shape[axis + 1 :])
 
 
 _Transform = Callable[[Sequence[Any]], list[Any]]

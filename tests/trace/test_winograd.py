@@ -61,6 +61,27 @@ def test_its_derivatives_are_the_convolution_s_too_also_mapped(axes):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
 
 
+def test_every_order_of_mapping_and_differentiating_is_the_same():
+    x, k = arrays(3, 14, 14)
+
+    def all_of(f):
+        def loss(x):
+            return jnp.sum(jnp.sin(f(x[None], k)))
+
+        slope, linear = jax.linearize(jax.vmap(loss), x)
+        return (
+            jax.vmap(jax.grad(loss))(x),
+            jax.grad(lambda x: jax.vmap(jax.checkpoint(loss))(x).sum())(x),
+            jax.vmap(jax.vmap(loss))(jnp.stack([x, 2 * x])),
+            jax.jvp(jax.grad(loss), (x[0],), (x[1],))[1],
+            slope,
+            linear(x),
+        )
+
+    got, want = all_of(lambda x, k: winograd(window(), x, k)), all_of(convolution)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-3), got, want)
+
+
 def test_it_multiplies_half_as_often():
     x, k = arrays(8, 1, 14, 14, channels=64, outputs=64)
 
@@ -89,6 +110,7 @@ def test_a_batch_of_any_size_is_exported_as_a_convolution():
     mapped = jax.vmap(lambda x, k: winograd(window(), x, k), (0, None))
     specs = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), jax.ShapeDtypeStruct(k.shape, k.dtype)
     exported = export.export(jax.jit(mapped))(*specs)
+    assert "convolution" in exported.mlir_module()
     np.testing.assert_allclose(exported.call(x, k), jax.vmap(convolution, (0, None))(x, k), rtol=1e-5, atol=1e-5)
 
 
@@ -103,6 +125,8 @@ def test_a_batch_of_any_size_is_exported_as_a_convolution():
         ({"dilation": 2}, dense),
         ({"taps": 5}, dense),
         ({"dtype": jnp.bfloat16}, dense),
+        ({"dtype": jnp.bfloat16, "summed": jnp.float32}, dense),
+        ({"summed": jnp.float32}, winograd),
     ],
 )
 def test_where_it_is_chosen(change, kernel):
@@ -111,6 +135,7 @@ def test_where_it_is_chosen(change, kernel):
     x = jax.ShapeDtypeStruct((1, p["size"], p["size"], p["channels"]), p["dtype"])
     k = jax.ShapeDtypeStruct((p["taps"], p["taps"], p["channels"], p["outputs"]), p["dtype"])
     options = {"rhs_dilation": (p["dilation"],) * 2, "dimension_numbers": NUMBERS}
+    options["preferred_element_type"] = p.get("summed")
     made = jax.make_jaxpr(lambda x, k: lax.conv_general_dilated(x, k, (p["stride"],) * 2, "SAME", **options))(x, k)
     assert choose(flatten(made, 1).equations[0]) is kernel
 
@@ -124,5 +149,7 @@ def test_a_map_through_it_is_the_plain_model_s():
 
     x, k = arrays(3, 14, 14, channels=64, outputs=64)
     models = [camjax.Model(apply, k / 24, rewrite=rewrite) for rewrite in (True, False)]
+    features = [jax.jit(camjax.split(model, x, "conv").features) for model in models]
+    assert ["convolution" in f.lower(k, x).compile().as_text() for f in features] == [False, True]
     maps = [camjax.explain(model, x, 7, layer="conv").raw for model in models]
     np.testing.assert_allclose(*maps, rtol=1e-4, atol=1e-6)
