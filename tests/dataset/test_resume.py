@@ -33,7 +33,7 @@ def killed(spawn, tmp_path, model, count, kills, chunk, processes=1):
 
 
 def test_ten_kills_lose_nothing_and_change_nothing(spawn, tmp_path, model):
-    killed(spawn, tmp_path, model, count=300, kills=10, chunk=6)
+    killed(spawn, tmp_path, model, count=400, kills=10, chunk=8)
 
 
 @pytest.mark.slow
