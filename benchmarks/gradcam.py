@@ -9,11 +9,10 @@ included; pytorch-grad-cam's includes them too, torchcam and captum give the lay
 default, which the peers are told. Compiling is stated apart. torchcam and captum need little more than PyTorch's
 forward pass, so that where it is faster than XLA's, so are they.
 
-The second table has by how many MB a process grows at most during a call, once it has made one. The third has the maps
-of ten classes of each example, for which camjax takes one call and the peers one (of torchcam: one backward pass) per
-class, and of all 1000 (`size=None`), which the peers are not asked for. Prints Markdown tables and exits with 1 if the
-logits differ by more than 1e-4 of the largest, or if camjax takes more than half of pytorch-grad-cam's time in the
-median.
+The second table has the maps of ten classes of each example, for which camjax takes one call and the peers one (of
+torchcam: one backward pass) per class, and of all 1000 (`size=None`), which the peers are not asked for. Prints both as
+Markdown and exits with 1 if the logits differ by more than 1e-4 of the largest, or if camjax takes more than half of
+pytorch-grad-cam's time in the median.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from _peers import Peers
-from _timing import NETWORKS, images, memory, quartiles, seconds
+from _timing import NETWORKS, images, quartiles, seconds
 
 PEERS = ("pytorch-grad-cam", "torchcam", "captum")
 CLASS, CLASSES, TOLERANCE, FACTOR = 1, 10, 1e-4, 0.5
@@ -115,7 +114,7 @@ def main() -> int:
         f"| network | batch | PyTorch's forward pass | camjax | {' | '.join(PEERS)} | compiled in |\n"
         f"|{'---|' * (5 + len(PEERS))}"
     )
-    holds, medians, grown, models = True, {}, [], {}
+    holds, medians, models = True, {}, {}
     for spec in options.networks:
         torch.manual_seed(0)
         model = camjax_torch.from_torch(zoo.entry(spec).make(False, None).eval(), torch.zeros(1, 3, 224, 224))
@@ -145,13 +144,6 @@ def main() -> int:
             found = {name: statistics.median(ratios[name]) for name in ("camjax", *PEERS) if name in ratios}
             medians[f"{spec.partition(':')[2]}, batch {batch}"] = found
             holds &= found["camjax"] <= FACTOR * found[PEERS[0]]
-            sizes = {"camjax": memory(explain)} | {name: peers(memory=name) for name in answer["names"]}
-            megabytes = (f"{sizes[name]:.0f} MB" if name in sizes else "" for name in ("forward", "camjax", *PEERS))
-            grown.append(f"| {spec} | {batch} | {' | '.join(megabytes)} |")
-    print(
-        f"\n| network | batch | PyTorch's forward pass | camjax | {' | '.join(PEERS)} |\n|{'---|' * (4 + len(PEERS))}"
-    )
-    print("\n".join(grown))
     for spec in options.networks[:1]:
         ten(models[spec], spec, peers, options.rounds)
     if options.chart is not None:
