@@ -162,7 +162,7 @@ def main() -> int:
         for row in asked:
             limit = row.limit if layer is None else OVER * statistics.median(found.least)
             values = found.rows[row.name]
-            print(f"| {row.name} | {quartiles(values)} | {'' if limit is None else f'{limit:.2g}'} |", flush=True)
+            print(f"| {row.name} | {quartiles(values)} | {'' if limit is None else f'{limit:.2f}'} |", flush=True)
             holds &= limit is None or statistics.median(values) <= limit
     if not holds:
         print("the claim does not hold", file=sys.stderr)

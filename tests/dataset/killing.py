@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import grain  # noqa: F401 - what a run imports is imported before the first fork
@@ -52,8 +53,9 @@ def one(work, processes, rng, kill):
             os.close(read)
             try:
                 child(*work, write, port, processes, process)
-            finally:
-                os._exit(70)  # an exception: its traceback is on the error stream
+            finally:  # an exception, as a child ends by itself otherwise
+                traceback.print_exc()
+                os._exit(70)
         os.close(write)
         started.append((pid, read))
     told = [b""] * processes
