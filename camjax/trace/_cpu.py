@@ -21,7 +21,7 @@ from jax import lax
 from camjax.trace import _cpu_kernels, _cpu_order
 from camjax.trace._cpu_kernels import Kernel, Window, closed
 from camjax.trace._cpu_order import Held
-from camjax.trace._program import Atom, Equation, Value, evaluate, is_float, read, shape_of
+from camjax.trace._program import Atom, Equation, Value, dtype_of, evaluate, is_float, read, shape_of
 from camjax.trace._winograd import winograd
 
 _TAPS = 81  # a sum of more terms takes long to compile
@@ -115,7 +115,7 @@ def _dense_enough(e: Equation, x: Sequence[int], spec: Sequence[int]) -> bool:
     # Many channels on a small map: else the tiles, four times the map, take longer than the products save.
     outputs = shape_of(e.outputs[0])[e.params["dimension_numbers"].out_spec[1]]
     area = math.prod(x[axis] for axis in spec[2:])
-    dtype: Any = e.inputs[0].aval.dtype  # what is summed before the product is rounded to it
+    dtype = dtype_of(e.inputs[0])  # what is summed before the product is rounded to it
     exact = jnp.finfo(dtype).bits >= 32 and e.params["preferred_element_type"] in (None, dtype)
     return exact and min(x[spec[1]], outputs) >= _CHANNELS and area <= _AREA
 

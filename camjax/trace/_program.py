@@ -131,6 +131,12 @@ def shape_of(atom: Atom) -> tuple[int, ...]:
     return tuple(aval.shape)
 
 
+def dtype_of(atom: Atom) -> Any:
+    """An atom's dtype."""
+    aval: Any = atom.aval
+    return aval.dtype
+
+
 def live(equations: Sequence[Equation], outputs: Iterable[Atom]) -> list[Equation]:
     """The equations on which `outputs` depend, in order."""
     wanted = {atom for atom in outputs if isinstance(atom, Value)}
@@ -180,5 +186,4 @@ def hidden_in(program: Program, equation: Equation, output: Value) -> list[int]:
 
 def is_float(value: Atom) -> bool:
     """Whether an atom's dtype is a floating-point one."""
-    aval: Any = value.aval
-    return bool(jax.numpy.issubdtype(aval.dtype, jax.numpy.floating))
+    return bool(jax.numpy.issubdtype(dtype_of(value), jax.numpy.floating))
