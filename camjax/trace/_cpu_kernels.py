@@ -57,7 +57,7 @@ def dense(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps 
 
     Outside, it brings all to this layout by itself. JAX would differentiate by x with another layout of the kernel.
     """
-    return _convolution(window, x, k, (k.ndim - 1, k.ndim - 2))
+    return _convolution(window, closed(x), k, (k.ndim - 1, k.ndim - 2))
 
 
 @functools.partial(dense.defjvp, symbolic_zeros=True)
@@ -98,8 +98,9 @@ def _convolution(window: Window, x: Any, k: Any, outputs_and_inputs: tuple[int, 
 def closed(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """x itself, computed before what uses it: nothing lies outside of these bounds, which XLA does not know.
 
-    Else its CPU backend moves up to half of what computes x, be it GELU or the sum of a depthwise convolution, into the
-    loops of the matrix product or sum that follows, and stores all that is read there, broadcast constants too.
+    Else its CPU backend moves up to half of what computes x, be it ReLU, GELU or the sum of a depthwise convolution,
+    into the loops of the product, convolution, pooling or sum that follows, and stores all that is read there,
+    broadcast constants too.
     """
     inf = jnp.array(jnp.inf, x.dtype)
     return lax.clamp(-inf, x, inf)

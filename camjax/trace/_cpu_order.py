@@ -14,9 +14,10 @@ import jax
 import numpy as np
 from jax import lax
 
+from camjax.trace._cpu_kernels import closed
 from camjax.trace._flatten import flatten
 from camjax.trace._kinds import POINTWISE
-from camjax.trace._program import Atom, Equation, Value, live
+from camjax.trace._program import Atom, Equation, Value, is_float, live
 
 _ENTRIES = POINTWISE - {"sharding_constraint"}
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
@@ -70,7 +71,8 @@ def _step(e: Equation, inputs: Sequence[Held]) -> Sequence[Held]:
         return [Held(array, h.order) for array, h in zip(arrays, inputs, strict=True)]
     if e.name in (*_WINDOWS, "pad"):
         params = {k: _permuted(v, order) if k in _PER_AXIS else v for k, v in e.params.items()}
-        (y,) = _with(e, params).at([h.to(order) if h.order else h.array for h in inputs])
+        x, *rest = (h.to(order) if h.order else h.array for h in inputs)
+        (y,) = _with(e, params).at((closed(x) if e.name in _WINDOWS and is_float(e.inputs[0]) else x, *rest))
         return [Held(y, order)]
     if e.name == "concatenate":
         axis = order.index(e.params["dimension"])

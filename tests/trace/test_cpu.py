@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jax import export, lax
 
 import camjax
-from camjax.trace import _cpu_kernels, traced
+from camjax.trace import _cpu_kernels, _cpu_order, traced
 from camjax.trace._cpu import choose, run
 from camjax.trace._flatten import flatten
-from tests.trace.nets import kernel
+from tests.trace.nets import conv, kernel
 
 KERNELS = [getattr(_cpu_kernels, name) for name in ("depthwise", "pointwise", "tiles", "unfolded", "grouped", "dense")]
 scope = jax.named_scope
@@ -146,7 +146,8 @@ def channels_first(params, x):
     with scope("last"):
         y = depthwise(x, "wide").transpose(0, 2, 3, 1)
         y = jax.nn.gelu((y - y.mean(-1, keepdims=True)) @ params["mix"]).transpose(0, 3, 1, 2)
-        x = jnp.where(x > 0, x, 0.1 * x)[..., : y.shape[3]] + y[..., : x.shape[3]]
+        strong = lax.reduce_window((x > 1).astype(jnp.int32), 0, lax.max, (1, 1, 2, 2), (1, 1, 1, 1), "SAME")
+        x = jnp.where((x > 0) | (strong > 0), x, 0.1 * x)[..., : y.shape[3]] + y[..., : x.shape[3]]
     return (x.max((2, 3)) + x.mean((2, 3))) @ params["classes"]
 
 
@@ -236,6 +237,38 @@ def convnext(params, x):
     return x.mean((1, 2))
 
 
+def custom_fusions(model, x, layer):
+    """The bodies of those that XLA hands to its library for CPUs."""
+    text = jax.jit(camjax.explainer(model, x, layer=layer)).lower(model, x, 1).compile().as_text() or ""
+    bodies = dict(re.findall(r"^%?([\w.-]+) \([^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    return [bodies[name] for name in re.findall(r"fusion\([^\n]*kind=kCustom, calls=%?([\w.-]+)", text)]
+
+
+def pooled(params, x):
+    """Two stages of VGG: between convolutions, ReLUs and max-pooling."""
+    for name in ("first", "second"):
+        x = jax.nn.relu(conv(x, params[name][0]))
+        with scope(name):
+            x = jax.nn.relu(conv(x, params[name][1]))
+        x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    return x.mean((1, 2))
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="reads a program that is compiled for a CPU")
+def test_convolutions_and_pooling_take_no_relu_into_their_loops(monkeypatch):
+    params = {"first": [kernel(3, 3, 3, 48), kernel(3, 3, 48, 48)], "second": [kernel(3, 3, 48, 48)] * 2}
+    taken = {}
+    for closed, side in ((True, 64), (False, 60)):  # of another size, as convolutions of equal shapes are traced once
+        x = jnp.ones((8, side, side, 3))
+        if not closed:
+            monkeypatch.setattr(_cpu_order, "closed", lambda x: x)
+            monkeypatch.setattr(_cpu_kernels, "closed", lambda x: x)
+        model = camjax.Model(lambda params, x: pooled(params, x), params)
+        bodies = [b for b in custom_fusions(model, x, "second") if " convolution(" in b or " reduce-window(" in b]
+        taken[closed] = sum(body.count(" maximum(") for body in bodies)
+    assert taken[True] == 0 < taken[False]
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="reads a program that is compiled for a CPU")
 def test_matrix_products_take_less_of_what_stands_before_them_into_their_loops(monkeypatch):
     params = {"taps": kernel(7, 7, 1, 32), "widen": kernel(32, 128), "narrow": kernel(128, 32)}
@@ -245,10 +278,7 @@ def test_matrix_products_take_less_of_what_stands_before_them_into_their_loops(m
             monkeypatch.setattr("camjax.trace._cpu.closed", lambda x: x)
             monkeypatch.setattr(_cpu_kernels, "closed", lambda x: x)
         model = camjax.Model(lambda params, x: convnext(params, x), params)
-        text = jax.jit(camjax.explainer(model, x, layer="last")).lower(model, x, 1).compile().as_text() or ""
-        bodies = dict(re.findall(r"^%?([\w.-]+) \([^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
-        called = re.findall(r"fusion\([^\n]*kind=kCustom, calls=%?([\w.-]+)", text)
-        products = [bodies[name] for name in called if " dot(" in bodies[name]]
+        products = [body for body in custom_fusions(model, x, "last") if " dot(" in body]
         taken[closed] = sum(body.count(" multiply(") for body in products)
     assert taken[True] < taken[False]
 
