@@ -1,8 +1,10 @@
 """The peers' side of benchmarks, run by their own Python: reads requests from standard input, a line of JSON each.
 
-{"network": SPEC, "layer": PATH, "batch": N, "method": NAME, "classes": N}    makes them ready; answers the logits
+{"network": SPEC, "layer": PATH, "batch": N, "method": NAME, "classes": N, "dtype": NAME, "compile": BOOL}
+                    makes them ready; answers the logits, what there is to be timed, and why what failed did
 {"time": NAME}      answers the seconds of one call
 {"memory": NAME}    answers by how many MB the process grows meanwhile
+{"device": true}    answers on what it runs, a GPU if torch finds one
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from captum.attr import LayerGradCam
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 GRADIENT = ("GradCAM",)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def network(spec: str) -> torch.nn.Module:
@@ -41,11 +44,16 @@ def map_of_tokens(x: torch.Tensor) -> torch.Tensor:
     return x[:, 1:].reshape(len(x), side, side, -1).permute(0, 3, 1, 2)
 
 
+def device() -> str:
+    """What it runs on, and how exact its matrix products are."""
+    name = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
+    return f"torch {torch.__version__} on {name}, float32 products: {torch.get_float32_matmul_precision()}"
+
+
 def calls(
-    model: torch.nn.Module, layer: str, x: torch.Tensor, method: str, classes: range
+    model: torch.nn.Module, at: torch.nn.Module, x: torch.Tensor, method: str, classes: range, tokens: bool
 ) -> dict[str, Callable[[], Any]]:
     """What is timed: the bare forward pass, and a method for each class as each library's guide writes it."""
-    at, tokens = model.get_submodule(layer), layer.startswith("blocks.")
     layer_grad_cam = LayerGradCam(model, at)
 
     def forward() -> Any:
@@ -70,7 +78,37 @@ def calls(
         found["torchcam"] = by_torchcam
     if not tokens and method == "GradCAM":
         found["captum"] = captum
-    return found
+    return {name: synchronised(run) for name, run in found.items()}
+
+
+def synchronised(run: Callable[[], Any]) -> Callable[[], Any]:
+    """A call that ends when its GPU is through."""
+
+    def ended() -> Any:
+        found = run()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+        return found
+
+    return ended
+
+
+def prepared(request: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dict[str, Any]]:
+    """What can be timed, and the answer."""
+    dtype, method = getattr(torch, request.get("dtype", "float32")), request.get("method", "GradCAM")
+    model = network(request["network"]).to(DEVICE, dtype)
+    x = torch.from_numpy(images(request["batch"])).to(DEVICE, dtype)
+    at, tokens = model.get_submodule(request["layer"]), request["layer"].startswith("blocks.")
+    run = torch.compile(model) if request.get("compile") else model
+    ready = calls(run, at, x, method, range(1, 1 + request.get("classes", 1)), tokens)
+    logits, failed = ready["forward"]().float().tolist(), {}
+    for name in list(ready) if method in GRADIENT else ():  # to be warm; the others take long enough
+        try:
+            ready[name]()
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+            del ready[name]
+    return ready, {"logits": logits, "names": list(ready), "failed": failed}
 
 
 def main() -> None:
@@ -85,15 +123,10 @@ def main() -> None:
                 answer: Any = seconds(ready[request["time"]])
             elif "memory" in request:
                 answer = memory(ready[request["memory"]])
+            elif "device" in request:
+                answer = device()
             else:
-                model, x = network(request["network"]), torch.from_numpy(images(request["batch"]))
-                method = request.get("method", "GradCAM")
-                classes = range(1, 1 + request.get("classes", 1))
-                ready = calls(model, request["layer"], x, method, classes)
-                logits = ready["forward"]().tolist()
-                for run in ready.values() if method in GRADIENT else ():  # to be warm; the others take long enough
-                    run()
-                answer = {"logits": logits, "names": list(ready)}
+                ready, answer = prepared(request)
         print(json.dumps(answer), flush=True)
 
 

@@ -39,11 +39,11 @@ with GradCAM(model.eval(), [model.layer4]) as cam:
 Image.fromarray(show_cam_on_image(shown, heatmap, use_rgb=True)).save("out.png")
 """
 PREPARE = """
-import sys, torch, torchvision, numpy, camjax_torch
+import torch, numpy, camjax_torch
 from PIL import Image
 from camjax_torch import zoo
 torch.manual_seed(0)
-torch.save(torchvision.models.resnet50().state_dict(), "resnet50.pth")
+torch.save(zoo.entry("torchvision:resnet50").make(False, None).state_dict(), "resnet50.pth")
 camjax_torch.save(zoo.build("torchvision:resnet50", weights="resnet50.pth"), "resnet50.safetensors")
 noise = numpy.random.default_rng(0).integers(0, 256, (12, 16, 3), numpy.uint8)
 Image.fromarray(noise).resize((640, 480)).save("photo.jpg")

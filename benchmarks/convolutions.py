@@ -92,6 +92,15 @@ MANY = [
         (7, 512, 512),
     )
 ]
+FEW_OR_LARGE = [
+    Shape(size, channels, outputs, 3, 1, 1)
+    for size, channels, outputs in (
+        (56, 32, 32),
+        (112, 64, 128),
+        (112, 128, 128),
+        (224, 64, 64),
+    )
+]
 DENSE = [Shape(size, channels, channels, 3, 1, 1) for size, channels in ((56, 64), (14, 256), (7, 512))]
 Run = Callable[[Window, Any, Any], Any]
 
@@ -115,11 +124,12 @@ def _convolution(window: Window, x: Any, k: Any, numbers: tuple[str, str, str]) 
 
 
 class Kind(NamedTuple):
-    """Convolutions, and the expressions for them, of which the first is chosen; whether in a loop."""
+    """Convolutions, and the expressions for them, of which the first is chosen, if one is; whether in a loop."""
 
     shapes: list[Shape]
     expressions: dict[str, Run]
     loop: bool = False
+    chosen: bool = True
 
 
 KINDS = {
@@ -128,12 +138,14 @@ KINDS = {
     "windows side by side": Kind(TILES, {"matrix product": tiles}),
     "windows of few channels": Kind(UNFOLDED, {"matrix product": unfolded}),
     "3x3 windows of many channels": Kind(MANY, {"tiles, where the batch has 128": winograd}),
+    "3x3 windows of fewer channels, or of larger maps": Kind(FEW_OR_LARGE, {"tiles": winograd}, chosen=False),
     "grouped": Kind(
         GROUPED,
         {
-            "dense blocks of 32 channels, at most 8": grouped,
-            "of 32, any number": functools.partial(grouped, most=10**6),
-            "of 64, at most 8": functools.partial(grouped, least=64),
+            "dense blocks of 32 channels, at most 16": grouped,
+            "at most 8": functools.partial(grouped, most=8),
+            "any number": functools.partial(grouped, most=10**6),
+            "of 64, at most 16": functools.partial(grouped, least=64),
             "one": functools.partial(grouped, most=1),
         },
     ),
@@ -190,7 +202,7 @@ def main() -> int:
     holds = True
     for title, kind in KINDS.items():
         names = ["convolution", *kind.expressions]
-        chosen, ratios = names[1], []
+        chosen, ratios = names[kind.chosen], []
         print(f"\n## {title.capitalize()}\n\n| map | kernel | groups | batch | " + " | ".join(names) + " |")
         print("|---|---|---|---|" + "---|" * len(names))
         for shape in kind.shapes:
@@ -202,7 +214,7 @@ def main() -> int:
                 kernel += f", stride {shape.stride}" if shape.stride > 1 else ""
                 row = [f"{shape.size}x{shape.size}", kernel, str(shape.groups), str(batch), *cells]
                 print(f"| {' | '.join(row)} |", flush=True)
-        holds &= statistics.median(ratios) < 1 and max(ratios) < 1.5
+        holds &= not kind.chosen or (statistics.median(ratios) < 1 and max(ratios) < 1.5)
     if not holds:
         print("the claim does not hold", file=sys.stderr)
     return int(not holds)

@@ -153,7 +153,7 @@ def _product(window: Window, rows: Any, k: Any) -> Any:
 
 
 def grouped(
-    window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps i o"], least: int = 32, most: int = 8
+    window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps i o"], least: int = 32, most: int = 16
 ) -> Float[Array, "n *out o"]:
     """`y = sum_t x_t K_t` per block of groups, whose `K_t` has their `k_t` along its diagonal and zeros elsewhere.
 
