@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-WITH_PEERS = ("cold_start", "gradcam", "evaluations")
+WITH_PEERS = ("cold_start", "gradcam", "evaluations", "memory")
 ALONE = (
     "forward",
     "costs",

@@ -31,10 +31,10 @@ def traced(model: Model, x: Any) -> Traced:
     modes = config.jax_enable_x64, config.jax_default_matmul_precision
     key = (model.apply, params_tree, x_tree, specs, modes, model.rewrite)
     try:
-        hash(key)
-    except TypeError:
+        found = _TRACES.get(key)
+    except TypeError:  # apply cannot be hashed
         return _trace(model, x)
-    if (found := _TRACES.get(key)) is None:
+    if found is None:
         found = _trace(model, x)
         if any(isinstance(array, Tracer) for array in found.captured):
             return found  # belongs to a transformation that is under way, and must not outlive it
@@ -101,8 +101,10 @@ def _trace(model: Model, x: Any) -> Traced:
 
 
 def _specs(leaves: Sequence[Any]) -> tuple[tuple[Any, Any], ...]:
-    # Asked in every call, of hundreds of parameters: attributes, where there are any, are quickest.
-    return tuple([(a.shape, a.dtype) if hasattr(a, "dtype") else (np.shape(a), np.result_type(a)) for a in leaves])
+    try:  # in every call, for hundreds of parameters
+        return tuple([(a.shape, a.dtype) for a in leaves])
+    except AttributeError:  # a Python number among them
+        return tuple([(np.shape(a), a.dtype if hasattr(a, "dtype") else np.result_type(a)) for a in leaves])
 
 
 def _struct(a: Any) -> jax.ShapeDtypeStruct:
