@@ -189,14 +189,16 @@ def test_memory_is_bounded_by_the_chunk(params, x):
 )
 def test_a_planted_head_costs_no_more_than_a_hand_written_one(params, x, split, layer):
     apply = bypassed if split is BYPASS else put_together(split)
-    traced = camjax.split(camjax.Model(apply, params), x, layer)
-    for target in (1, [[1, 2, 3]]):
-        assert cost(traced, params, x, target) <= 1.001 * cost(split, params, x, target)
-    one = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
-    A, rest = jax.eval_shape(traced.features, params, one)
-    by_hand, hand_rest = jax.eval_shape(split.features, params, one)
-    assert A.shape == by_hand.shape
-    assert flops(traced.head, params, A, rest) <= 1.001 * flops(split.head, params, by_hand, hand_rest)
+    # On a CPU what a convolution reads has bounds, one operation an entry.
+    for rewrite, times in ((False, 1.001), (True, 1.005)):
+        traced = camjax.split(camjax.Model(apply, params, rewrite=rewrite), x, layer)
+        for target in (1, [[1, 2, 3]]):
+            assert cost(traced, params, x, target) <= times * cost(split, params, x, target)
+        one = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
+        A, rest = jax.eval_shape(traced.features, params, one)
+        by_hand, hand_rest = jax.eval_shape(split.features, params, one)
+        assert A.shape == by_hand.shape
+        assert flops(traced.head, params, A, rest) <= times * flops(split.head, params, by_hand, hand_rest)
 
 
 @pytest.mark.parametrize("method", [camjax.AblationCAM(), camjax.ReciproCAM()], ids=lambda m: type(m).__name__)
