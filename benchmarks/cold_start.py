@@ -35,7 +35,7 @@ photo = Image.open(sys.argv[2]).convert("RGB")
 as_trained = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()
 shown = numpy.asarray(photo.resize((224, 224)), numpy.float32) / 255
 with GradCAM(model.eval(), [model.layer4]) as cam:
-    heatmap = cam(as_trained(photo)[None])[0]
+    heatmap = cam(as_trained(photo)[None], None)[0]
 Image.fromarray(show_cam_on_image(shown, heatmap, use_rgb=True)).save("out.png")
 """
 PREPARE = """
