@@ -124,7 +124,8 @@ def main() -> int:
 
     peers = Peers(options.peers)
     how = {"dtype": options.dtype, "compile": options.compile}
-    products = jax.config.jax_default_matmul_precision or "default"  # pyright: ignore[reportAttributeAccessIssue] - set by name
+    config: Any = jax.config  # its attributes are made at run time
+    products = config.jax_default_matmul_precision or "default"
     print(
         f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), jax {jax.__version__} on "
         f"{jax.devices()[0].device_kind}, float32 products: {products}; {peers(device=True)}; {options.dtype}, peers "
