@@ -105,7 +105,7 @@ def prepared(request: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dic
     for name in list(ready) if method in GRADIENT else ():  # to be warm; the others take long enough
         try:
             ready[name]()
-        except Exception as error:
+        except Exception as error:  # a library may refuse a dtype or a compiled module in any way
             failed[name] = f"{type(error).__name__}: {error}"
             del ready[name]
     return ready, {"logits": logits, "names": list(ready), "failed": failed}
