@@ -19,6 +19,7 @@ ALONE = (
     "costs",
     "breakdown",
     "convolutions",
+    "portions",
     "scaling",
     "conversion",
     "dataset",

@@ -13,7 +13,8 @@ from camjax._axes import Axes
 from camjax._explanation import Explanation
 from camjax._layers import splits
 from camjax._model import Model
-from camjax._pipe import Options, explain_batch
+from camjax._options import Options
+from camjax._pipe import explain_batch
 from camjax._smoothing import Smoothing
 from camjax._split import Split
 from camjax._target import as_target, check_softmax

@@ -15,6 +15,7 @@ from camjax import _postprocess
 from camjax._example import Example, Linearised, space_dims, wide
 from camjax._scaled import scaled
 from camjax._target import Target, logits, pick
+from camjax.methods._contract import Method, needs_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,6 +186,11 @@ PROVIDERS: dict[str, Callable[[Given], Any]] = {
 
 EVALUATES = frozenset({"head", "model", "probability", "run", "scaled", "sites", "attention"})
 """The needs with which a method evaluates the model or its head, `chunk` points at a time."""
+
+
+def evaluates_model(method: Method) -> bool:
+    """Whether a method evaluates more than the head."""
+    return bool((EVALUATES - {"head"}).intersection(needs_of(method)))
 
 
 def any_nan(x: Any) -> Any:

@@ -12,56 +12,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from camjax import _postprocess, _validate
+from camjax import _postprocess
 from camjax._coarse import Coarse, Coarsely
 from camjax._example import input_size
 from camjax._explanation import Explanation, Status
 from camjax._linear import by_class, one_gradient
-from camjax._needs import EVALUATES, any_nan
-from camjax._smoothing import Smoothing
+from camjax._needs import EVALUATES, any_nan, evaluates_model
+from camjax._options import Options
+from camjax._portions import evenly, in_groups, in_portions, most
 from camjax._split import Split
 from camjax._target import Target, logits
-from camjax.fusion import Fusion
 from camjax.methods._contract import Method, needs_of
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What of `explain`'s options the compiled program depends on."""
-
-    size: str | tuple[int, ...] | None = "input"
-    normalize: str | None = "max"
-    upsampling: str = "bilinear"
-    chunk: int = 128
-    fusion: Fusion | None = None
-    smoothing: Smoothing | None = None
-    expect_logits: bool = True  # then scores that sum to one are worth a flag
-    keep: bool = True  # the K axis
-
-    @classmethod
-    def checked(
-        cls, method: Method, size: Any, normalize: Any, upsampling: Any, scores: Any, chunk: Any, smoothing: Any
-    ) -> Options:
-        """From the user's arguments; raises ValueError in words for what they cannot be."""
-        _postprocess.check(size, normalize, upsampling)
-        _validate.check_choice("scores", scores, ("logits", "outputs"))
-        if chunk is None:  # a head is a small part of a model
-            chunk = 32 if (EVALUATES - {"head"}).intersection(needs_of(method)) else 128
-        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-            raise ValueError(
-                f"chunk: got {chunk!r}, expected a positive int, how many evaluations run at once, or None."
-            )
-        if smoothing is not None and not isinstance(smoothing, Smoothing):
-            raise ValueError(
-                f"smoothing: got {smoothing!r}, expected None or a camjax.Smoothing such as Smoothing(flip=True)."
-            )
-        size = tuple(int(n) for n in size) if isinstance(size, list | tuple) else size
-        return cls(size, normalize, upsampling, chunk, smoothing=smoothing, expect_logits=scores == "logits")
-
-    def of(self, splits: tuple[Split, ...], fusion: Fusion | None, keep: bool) -> Options:
-        """For splits, which know whether a softmax was taken off, and with or without the K axis."""
-        expect = self.expect_logits and splits[0].tail is None
-        return dataclasses.replace(self, fusion=fusion, expect_logits=expect, keep=keep)
 
 
 def explain_batch(
@@ -89,27 +50,50 @@ def _explain_batch(
     ids: Any,
     key: Any,
 ) -> Explanation:
-    # The pipe for one example under `jax.vmap`.
     params = tuple(unique[number] for number in which)
-    batch = jax.tree.leaves(x)[0].shape[0]
     leaves, tree = jax.tree.flatten(target)
-    # Targets shared by the batch are not mapped over it. Then neither is the gradient of a linear head, and the
-    # maps of all targets are one matrix product.
-    axes = tuple(None if isinstance(leaf.shape[0], int) and leaf.shape[0] == 1 else 0 for leaf in leaves)
-    leaves = tuple(leaf if axis == 0 else leaf[0] for leaf, axis in zip(leaves, axes, strict=True))
+    own = [None if _shared(leaf) else leaf for leaf in leaves]
     noisy = options.smoothing is not None and options.smoothing.noise > 0
     if "key" not in needs_of(method) and not noisy:
         ids = key = None
     elif ids is None:
-        ids = jnp.arange(batch)
-    mapped = (0, axes, None if ids is None else 0)
+        ids = jnp.arange(jax.tree.leaves(x)[0].shape[0])
+    at_once = most(options.entries, x)
+    if at_once is not None and evaluates_model(method):
+        options = dataclasses.replace(options, chunk=min(options.chunk, at_once))
+
+    def run(x: Any, own: Any, ids: Any) -> Explanation:
+        given = tree.unflatten([leaf if mine is None else mine for leaf, mine in zip(leaves, own, strict=True)])
+        return _explain_portion(splits, params, method, options, x, given, ids, key)
+
+    result = in_portions(run, at_once, x, own, ids)
+    return result if options.keep else jax.tree.map(lambda leaf: leaf[:, 0], result)
+
+
+def _explain_portion(
+    splits: tuple[Split, ...],
+    params: tuple[Any, ...],
+    method: Method,
+    options: Options,
+    x: Any,
+    target: Target,
+    ids: Any,
+    key: Any,
+) -> Explanation:
+    # The pipe for one example under `jax.vmap`.
+    batch = jax.tree.leaves(x)[0].shape[0]
+    leaves, tree = jax.tree.flatten(target)
+    # Targets shared by the batch are not mapped over it. Then neither is the gradient of a linear head, and the
+    # maps of all targets are one matrix product.
+    axes = tuple(None if _shared(leaf) else 0 for leaf in leaves)
+    leaves = tuple(leaf if axis == 0 else leaf[0] for leaf, axis in zip(leaves, axes, strict=True))
 
     # `chunk` counts evaluations over batch and targets, so that a larger batch needs no more memory. (The batch
     # of an exported program may be a symbol: then it counts evaluations per example.) No more examples at once than
     # leave room for all their targets, as what does not depend on the target is evaluated once for all of them.
     at_once = batch
     if isinstance(batch, int) and EVALUATES.intersection(needs_of(method)):
-        at_once = _evenly(batch, max(1, options.chunk // target.count))
+        at_once = evenly(batch, max(1, options.chunk // target.count))
     chunk = max(1, options.chunk // at_once) if isinstance(at_once, int) else options.chunk
     every = False
     if needs_of(method) == ("activations", "gradients"):
@@ -125,30 +109,13 @@ def _explain_batch(
         return _explain(coarsely, options, x, tree.unflatten(leaves), own_key)
 
     if isinstance(at_once, int) and at_once < batch:
-        result = _in_groups(one, axes, at_once, x, leaves, ids)
-    else:
-        result = jax.vmap(one, mapped)(x, leaves, ids)
-    return result if options.keep else jax.tree.map(lambda leaf: leaf[:, 0], result)
+        return in_groups(one, axes, at_once, x, leaves, ids)
+    return jax.vmap(one, (0, axes, None if ids is None else 0))(x, leaves, ids)
 
 
-def _evenly(batch: int, most: int) -> int:
-    # The largest group that divides the batch, if it is not too small: a remainder would be compiled, too.
-    even = max(size for size in range(1, min(batch, most) + 1) if batch % size == 0)
-    return even if 2 * even >= min(batch, most) else most
-
-
-def _in_groups(one: Any, axes: tuple[int | None, ...], size: int, x: Any, leaves: tuple[Any, ...], ids: Any) -> Any:
-    # `one` over the batch, `size` examples at a time; leaves without an axis are shared.
-    own = tuple(leaf for leaf, axis in zip(leaves, axes, strict=True) if axis == 0)
-
-    def of(row: tuple[Any, tuple[Any, ...], Any]) -> Any:
-        x, mapped, example_id = row
-        rest = iter(mapped)
-        return one(
-            x, tuple(leaf if axis is None else next(rest) for leaf, axis in zip(leaves, axes, strict=True)), example_id
-        )
-
-    return jax.lax.map(of, (x, own, ids), batch_size=size)
+def _shared(leaf: Any) -> bool:
+    # Whether a leaf of the target is one for the whole batch.
+    return isinstance(leaf.shape[0], int) and leaf.shape[0] == 1
 
 
 def _explain(coarsely: Coarsely, options: Options, x: Any, target: Target, key: Any) -> Explanation:

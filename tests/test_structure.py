@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import camjax
-from camjax._pipe import Options, explain_batch
+from camjax._options import Options
+from camjax._pipe import explain_batch
 from camjax._target import as_target
 from tests import models
 

@@ -17,6 +17,7 @@ from camjax import images
 from camjax._example import class_scores, wide
 from camjax._layers import splits
 from camjax._model import Preprocess
+from camjax._portions import entries, in_portions, most
 from camjax._target import logits
 from camjax.dataset._sharding import AXIS, Places
 from camjax.dataset._target import is_label, target_of
@@ -146,7 +147,24 @@ def _answers(
     labels: Any,
     ids: Any,
 ) -> Answers:
-    # The rows of one device.
+    # The rows of one device, as many at a time as a CPU is fast at.
+    def run(x: Any, labels: Any, ids: Any) -> Answers:
+        return _portion(explain, cut, question, target, preprocess, model, x, labels, ids)
+
+    return in_portions(run, most(entries(), x), x, labels, ids)
+
+
+def _portion(
+    explain: Any,
+    cut: Any,
+    question: Question,
+    target: Any,
+    preprocess: Preprocess | None,
+    model: Any,
+    x: Any,
+    labels: Any,
+    ids: Any,
+) -> Answers:
     if preprocess is not None:
         x = jax.vmap(functools.partial(images.normalise, spec=preprocess))(x)
     found = explain(model, x, labels if is_label(target) else target, ids=ids, key=jax.random.key(question.seed))

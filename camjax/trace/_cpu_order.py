@@ -60,6 +60,8 @@ def _step(e: Equation, inputs: Sequence[Held]) -> Sequence[Held]:
         (x,) = inputs
         moved = e.params["permutation"]
         return [Held(x.array, tuple(moved.index(axis) for axis in x.order))]
+    if e.name in _WINDOWS and is_float(e.inputs[0]):
+        inputs = [Held(closed(inputs[0].array), inputs[0].order), *inputs[1:]]
     if order is None:
         return list(map(_plain, e.at(map(_logical, inputs))))
     if e.name in _ENTRIES and all(len(h.order) in (0, len(order)) for h in inputs):
@@ -72,7 +74,7 @@ def _step(e: Equation, inputs: Sequence[Held]) -> Sequence[Held]:
     if e.name in (*_WINDOWS, "pad"):
         params = {k: _permuted(v, order) if k in _PER_AXIS else v for k, v in e.params.items()}
         x, *rest = (h.to(order) if h.order else h.array for h in inputs)
-        (y,) = _with(e, params).at((closed(x) if e.name in _WINDOWS and is_float(e.inputs[0]) else x, *rest))
+        (y,) = _with(e, params).at((x, *rest))
         return [Held(y, order)]
     if e.name == "concatenate":
         axis = order.index(e.params["dimension"])

@@ -244,26 +244,28 @@ def custom_fusions(model, x, layer):
     return [bodies[name] for name in re.findall(r"fusion\([^\n]*kind=kCustom, calls=%?([\w.-]+)", text)]
 
 
-def pooled(params, x):
-    """Two stages of VGG, channels first: between convolutions, biases, ReLUs and max-pooling."""
-    letters = ("NCHW", "HWIO", "NCHW")
+def pooled(params, x, order):
+    """Two stages of VGG, the channels where `order` has them: between convolutions, biases, ReLUs and max-pooling."""
+    letters, windows = (order, "HWIO", order), tuple(1 if axis in "NC" else 2 for axis in order)
+    bias = params["bias"].reshape([-1 if axis == "C" else 1 for axis in order])
     for name in ("first", "second"):
-        x = jax.nn.relu(conv(x, params[name][0], letters=letters) + params["bias"])
+        x = jax.nn.relu(conv(x, params[name][0], letters=letters) + bias)
         with scope(name):
-            x = jax.nn.relu(conv(x, params[name][1], letters=letters) + params["bias"])
-        x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
-    return x.mean((2, 3))
+            x = jax.nn.relu(conv(x, params[name][1], letters=letters) + bias)
+        x = lax.reduce_window(x, -jnp.inf, lax.max, windows, windows, "VALID")
+    return x.mean((order.index("H"), order.index("W")))
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="reads a program that is compiled for a CPU")
-def test_convolutions_and_pooling_take_no_relu_into_their_loops(monkeypatch):
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+def test_convolutions_and_pooling_take_no_relu_into_their_loops(monkeypatch, order):
     params = {"first": [kernel(3, 3, 3, 48), kernel(3, 3, 48, 48)], "second": [kernel(3, 3, 48, 48)] * 2}
-    params["bias"] = kernel(1, 48, 1, 1)
+    params["bias"] = kernel(48)
     taken = []
     # Of another size each time, as convolutions of equal shapes are traced once.
     for opened, side in ((None, 64), (_cpu_order, 60), (_cpu_kernels, 56)):
-        x = jnp.ones((8, 3, side, side))
-        model = camjax.Model(lambda params, x: pooled(params, x), params)
+        x = jnp.ones([{"N": 8, "C": 3}.get(axis, side) for axis in order])
+        model = camjax.Model(lambda params, x: pooled(params, x, order), params)
         with monkeypatch.context() as patch:
             if opened is not None:
                 patch.setattr(opened, "closed", lambda x: x)

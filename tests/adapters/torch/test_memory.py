@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import pytest
 
 import camjax
-from camjax._pipe import Options, explain_batch
+from camjax._options import Options
+from camjax._pipe import explain_batch
 from camjax._target import as_target
 from tests.adapters.torch.architectures import Architecture
 

@@ -1,0 +1,85 @@
+"""How many examples a CPU takes at a time: of more, what lies between two layers leaves its caches, and all is slower.
+
+`benchmarks/portions.py` measured it; its table is in `benchmarks/portions.md`. An accelerator takes all at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+PER_CORE = 4 * 224 * 224 * 3
+
+
+def entries() -> int | None:
+    """How many entries of inputs run at once; None: all that there are.
+
+    So it is on accelerators, and with several devices, over which a batch may be divided in ways of its own.
+    """
+    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+        return None
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return PER_CORE * (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def most(entries: int | None, x: Any) -> int | None:
+    """How many examples like those of a batch run at once: no more entries than these, but one example.
+
+    >>> most(1000, {"a": jnp.zeros((7, 20, 10)), "b": jnp.zeros((7, 50))})
+    4
+    """
+    if entries is None:
+        return None
+    return max(1, entries // max(1, sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(x))))
+
+
+def in_portions(run: Callable[..., Any], most: int | None, *rows: Any) -> Any:
+    """`run(*rows)`, of at most so many rows at a time; a batch of less than two portions runs as it is.
+
+    Portions are of one size, so that one is compiled; the last row fills up the last one.
+
+    >>> in_portions(lambda x: x - x.shape[0], 4, jnp.arange(11.0))
+    Array([-4., -3., -2., -1.,  0.,  1.,  2.,  3.,  4.,  5.,  6.], dtype=float32)
+    """
+    batch = jax.tree.leaves(rows)[0].shape[0]
+    if most is None or not isinstance(batch, int) or batch < 2 * most:  # that of an exported program is a symbol
+        return run(*rows)
+    count = -(-batch // most)
+    size = -(-batch // count)
+
+    def apart(leaf: Any) -> Any:
+        filled = leaf if count * size == batch else leaf[jnp.minimum(jnp.arange(count * size), batch - 1)]
+        return filled.reshape(count, size, *leaf.shape[1:])
+
+    found = jax.lax.map(lambda part: run(*part), jax.tree.map(apart, rows))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:batch], found)
+
+
+def in_groups(one: Any, axes: tuple[int | None, ...], size: int, x: Any, leaves: tuple[Any, ...], ids: Any) -> Any:
+    """`one(x, leaves, id)` for each example of a batch, `size` at a time; leaves without an axis are shared.
+
+    >>> in_groups(lambda x, leaves, id: x * leaves[0], (None,), 2, jnp.arange(3.0), (jnp.float32(2),), None)
+    Array([0., 2., 4.], dtype=float32)
+    """
+    own = [None if axis is None else leaf for leaf, axis in zip(leaves, axes, strict=True)]
+
+    def of(row: Any) -> Any:
+        x, own, example_id = row
+        return one(x, tuple(leaf if mine is None else mine for leaf, mine in zip(leaves, own, strict=True)), example_id)
+
+    return jax.lax.map(of, (x, own, ids), batch_size=size)
+
+
+def evenly(batch: int, most: int) -> int:
+    """The largest group that divides the batch, if it is not too small: a remainder would be compiled, too.
+
+    >>> evenly(30, 8), evenly(31, 8)
+    (6, 8)
+    """
+    even = max(size for size in range(1, min(batch, most) + 1) if batch % size == 0)
+    return even if 2 * even >= min(batch, most) else most
