@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from _peers import Peers
 from _timing import images, memory, seconds
 
-CHUNK = 32  # evaluations at once, as camjax has it by default
+CHUNK = min(32, 4 * len(os.sched_getaffinity(0)))  # evaluations at once, as camjax has it by default on a CPU
 
 
 class Case(NamedTuple):

@@ -8,9 +8,9 @@ explains a batch, or runs it forward. In megabytes, medians. The first table has
 nothing" is what it takes more than a process that ends when it has the network and the pictures. camjax's forward pass
 is that of the traced network, with what a CPU is faster at in the place of convolutions. camjax returns heatmaps and
 the layer's maps; pytorch-grad-cam heatmaps; torchcam and captum the layer's maps. With a single picture, what compiling
-takes is most of it. The second has Score-CAM of one picture with ResNet-18, 32 evaluations at once, or 8; torchcam,
-too, takes 32. Exits with 1 if at a batch larger than one camjax's Grad-CAM takes 1.1 times as much as its own forward
-pass, or more than a peer's; or its Score-CAM more than pytorch-grad-cam's.
+takes is most of it. The second has Score-CAM of one picture with ResNet-18, as many evaluations at once as camjax takes
+on a CPU, or 32, as torchcam takes. Exits with 1 if at a batch larger than one camjax's Grad-CAM takes 1.1 times as much
+as its own forward pass, or more than a peer's; or its Score-CAM more than pytorch-grad-cam's.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ LayerGradCam(model, model.layer4).attribute(x, target=1)
 
 SCORE = {
     "camjax": "jax.block_until_ready(camjax.explain(model, x, 1, method=camjax.ScoreCAM(), strict=False))",
-    "camjax, `chunk=8`": """
-jax.block_until_ready(camjax.explain(model, x, 1, method=camjax.ScoreCAM(), chunk=8, strict=False))
+    "camjax, `chunk=32`": """
+jax.block_until_ready(camjax.explain(model, x, 1, method=camjax.ScoreCAM(), chunk=32, strict=False))
 """,
     "pytorch-grad-cam": """
 from pytorch_grad_cam import ScoreCAM

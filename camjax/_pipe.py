@@ -51,14 +51,15 @@ def _explain_batch(
     key: Any,
 ) -> Explanation:
     params = tuple(unique[number] for number in which)
+    batch = jax.tree.leaves(x)[0].shape[0]  # that of an exported program is a symbol
     leaves, tree = jax.tree.flatten(target)
     own = [None if _shared(leaf) else leaf for leaf in leaves]
     noisy = options.smoothing is not None and options.smoothing.noise > 0
     if "key" not in needs_of(method) and not noisy:
         ids = key = None
     elif ids is None:
-        ids = jnp.arange(jax.tree.leaves(x)[0].shape[0])
-    at_once = most(options.entries, x)
+        ids = jnp.arange(batch)
+    at_once = most(options.entries, x) if isinstance(batch, int) else None
     if at_once is not None and evaluates_model(method):
         options = dataclasses.replace(options, chunk=min(options.chunk, at_once))
 
@@ -88,9 +89,9 @@ def _explain_portion(
     axes = tuple(None if _shared(leaf) else 0 for leaf in leaves)
     leaves = tuple(leaf if axis == 0 else leaf[0] for leaf, axis in zip(leaves, axes, strict=True))
 
-    # `chunk` counts evaluations over batch and targets, so that a larger batch needs no more memory. (The batch
-    # of an exported program may be a symbol: then it counts evaluations per example.) No more examples at once than
-    # leave room for all their targets, as what does not depend on the target is evaluated once for all of them.
+    # `chunk` counts evaluations over batch and targets, so that a larger batch needs no more memory (where the batch is
+    # a symbol, evaluations per example). No more examples at once than leave room for all their targets, as what does
+    # not depend on the target is evaluated once for all of them.
     at_once = batch
     if isinstance(batch, int) and EVALUATES.intersection(needs_of(method)):
         at_once = evenly(batch, max(1, options.chunk // target.count))

@@ -107,7 +107,11 @@ class Program:
         except ValueError:  # the model has no class scores; then it predicts no class
             self.classes = None
         target = target_of(question.target, model.labels, self.classes)
-        run = functools.partial(_answers, explain, first if self.classes else None, question, target, preprocess)
+        answers_of = functools.partial(_answers, explain, first if self.classes else None, question, target, preprocess)
+
+        def run(model: Any, x: Any, *of_rows: Any) -> Answers:
+            return in_portions(functools.partial(answers_of, model), most(entries(), x), x, *of_rows)
+
         whole, rows = PartitionSpec(), PartitionSpec(AXIS)
         sharded = jax.shard_map(
             run,
@@ -147,24 +151,7 @@ def _answers(
     labels: Any,
     ids: Any,
 ) -> Answers:
-    # The rows of one device, as many at a time as a CPU is fast at.
-    def run(x: Any, labels: Any, ids: Any) -> Answers:
-        return _portion(explain, cut, question, target, preprocess, model, x, labels, ids)
-
-    return in_portions(run, most(entries(), x), x, labels, ids)
-
-
-def _portion(
-    explain: Any,
-    cut: Any,
-    question: Question,
-    target: Any,
-    preprocess: Preprocess | None,
-    model: Any,
-    x: Any,
-    labels: Any,
-    ids: Any,
-) -> Answers:
+    # The rows of one device, or a portion of them.
     if preprocess is not None:
         x = jax.vmap(functools.partial(images.normalise, spec=preprocess))(x)
     found = explain(model, x, labels if is_label(target) else target, ids=ids, key=jax.random.key(question.seed))

@@ -13,6 +13,7 @@ from camjax import _diagnose, _validate
 from camjax._explanation import Status
 from camjax._layers import _traced
 from camjax._model import Model
+from camjax._portions import entries, most
 from camjax._split import Split
 from camjax._target import Target, as_target, check_softmax
 from camjax.saliency._batch import Options, attribute_batch, floating
@@ -30,7 +31,7 @@ def attribute(
     method: Saliency = _GRADIENT,
     scores: str = "logits",
     strict: bool = True,
-    chunk: int = 32,
+    chunk: int | None = None,
     ids: Any = None,
     key: Any = None,
 ) -> Attribution:
@@ -51,7 +52,8 @@ def attribute(
         scores: `"logits"` takes class scores before a final softmax or sigmoid, `"outputs"` as the model returns them.
         strict: whether what only values tell (a class out of range, NaN, a zero gradient) raises, and incompleteness
             warns. With False, and always under `jax.jit`, it is told by `Attribution.status` alone.
-        chunk: how many gradients, over batch, points and targets, are computed at once; bounds memory.
+        chunk: how many gradients, over batch, points and targets, are computed at once; bounds memory. None: 32, on a
+            CPU of pictures of 224x224 four for each core, or of as many entries.
         ids: `[B]` integers, the examples' own numbers, for methods that draw random numbers: an example's noise depends
             on `key` and its id alone. By default 0 to B-1.
         key: a `jax.random.key`, for those methods.
@@ -73,8 +75,12 @@ def attribute(
     _check_floating(x)
     _check_method(method, key)
     _validate.check_choice("scores", scores, ("logits", "outputs"))
+    if chunk is None:
+        chunk = min(32, most(entries(), x) or 32)
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk: got {chunk!r}, expected a positive int, how many gradients are computed at once.")
+        raise ValueError(
+            f"chunk: got {chunk!r}, expected a positive int, how many gradients are computed at once, or None."
+        )
     ids = _validate.check_ids(ids, batch)
     whole = _traced(model, x).whole(scores, method.rule)
     bound, keep = as_target(target, model.labels, batch)

@@ -12,7 +12,7 @@ from camjax._example import Linearised, wide
 from camjax._explanation import Status
 from camjax._needs import any_nan
 from camjax._pipe import _sum_to_one
-from camjax._portions import in_groups
+from camjax._portions import evenly, in_groups
 from camjax._split import Split
 from camjax._target import Target
 from camjax.saliency._contract import Attribution, Saliency
@@ -47,7 +47,7 @@ def attribute_batch(
         return _example(split, method, options, each, params, x, tree.unflatten(leaves), own_key)
 
     if batch > options.chunk:  # even one each would be too many at once
-        result = in_groups(one, axes, options.chunk, x, leaves, ids)
+        result = in_groups(one, axes, evenly(batch, options.chunk), x, leaves, ids)
     else:
         result = jax.vmap(one, (0, axes, None if ids is None else 0))(x, leaves, ids)
     return result if options.keep else jax.tree.map(lambda leaf: leaf[:, 0], result)

@@ -35,7 +35,7 @@ def guided_gradcam(
     scores: str = "logits",
     axes: Axes | Mapping[str, Any] | None = None,
     strict: bool = True,
-    chunk: int = 32,
+    chunk: int | None = None,
     ids: Any = None,
     key: Any = None,
 ) -> Attribution:

@@ -10,6 +10,7 @@ import pytest
 
 import camjax
 from camjax.saliency import Gradient, GuidedBackprop, IntegratedGradients, Saliency, SmoothGrad, VarGrad
+from camjax.saliency._batch import attribute_batch
 from tests.saliency import networks
 
 LABELS = ("star", "disc", "ring")
@@ -112,8 +113,22 @@ def test_targets_share_the_forward_passes(model, x):
     assert convolutions(0, Gradient()) == convolutions([[0, 1, 2]], Gradient()) == 3
 
 
+@pytest.mark.parametrize(("entries", "expected"), [(None, 32), (10**9, 32), (1, 1)])
+def test_by_default_a_cpu_computes_as_many_gradients_at_once_as_it_is_fast_at(model, monkeypatch, entries, expected):
+    taken = []
+
+    def spy(split, method, options, *arguments):
+        taken.append(options.chunk)
+        return attribute_batch(split, method, options, *arguments)
+
+    monkeypatch.setattr("camjax.saliency._attribute.entries", lambda: entries)
+    monkeypatch.setattr("camjax.saliency._attribute.attribute_batch", spy)
+    camjax.attribute(model, networks.pictures(), 0, method=IntegratedGradients(4), strict=False)
+    assert taken == [expected]
+
+
 def test_memory_is_bounded_by_the_chunk(model):
-    from camjax.saliency._batch import Options, attribute_batch
+    from camjax.saliency._batch import Options
     from camjax.trace import traced
 
     x = jnp.zeros((4, *networks.pictures().shape[1:]))
