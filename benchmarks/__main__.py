@@ -19,6 +19,7 @@ ALONE = (
     "costs",
     "breakdown",
     "convolutions",
+    "pages",
     "portions",
     "scaling",
     "conversion",

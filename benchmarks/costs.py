@@ -1,11 +1,12 @@
 """Claim: a gradient method costs one forward pass, and the maps of all 1000 classes hardly more.
 
-    .venv/bin/python benchmarks/costs.py [--networks torchvision:resnet50 ...] [--batches 1 8 32] [--rounds 5]
+    .venv/bin/python benchmarks/costs.py [--networks torchvision:resnet50 ...] [--batches 1 8 32] [--seconds 30]
 
 In units of the same converted network's own compiled forward pass, in the same round: the median over rounds, and the
-middle half. The networks have random weights. What is measured are compiled explainers, heatmaps of the input's size
-included, but for the rows of 1000 classes, which are maps of the layer's size (`size=None`; heatmaps of them all would
-be 1.6 GB). What a call of `camjax.explain` adds in Python is in `breakdown.py`.
+middle half. There are as many rounds as fit into so many seconds, three at least, and each begins with another program.
+The networks have random weights. What is measured are compiled explainers, heatmaps of the input's size included, but
+for the rows of 1000 classes, which are maps of the layer's size (`size=None`; heatmaps of them all would be 1.6 GB).
+What a call of `camjax.explain` adds in Python is in `breakdown.py`.
 
 The first table has the gradient methods at the default layer. They cannot go below "least": a forward pass and the
 gradient of the head, which is measured by itself. It reads the head's weights again, which takes time where these are
@@ -45,6 +46,7 @@ class Row(NamedTuple):
 
 GRADIENT = ("GradCAM", "HiResCAM", "LayerCAM", "XGradCAM", "GradCAMPlusPlus")
 OVER = 1.05  # times the least
+ROUNDS = 3  # at least
 FOUR = ("layer1", "layer2", "layer3", "layer4")
 NOT_AFFINE = ("torchvision:vgg16", "torchvision:convnext_tiny", "timm:vit_small_patch16_224")
 
@@ -84,8 +86,8 @@ class Measured(NamedTuple):
     gradient: list[float]
 
 
-def measured(model: Any, x: Any, asked: list[Row], rounds: int, layer: str | None = None) -> Measured:
-    """All of them in turns; the least is for a gradient at `layer`."""
+def measured(model: Any, x: Any, asked: list[Row], budget: float, layer: str | None = None) -> Measured:
+    """All of them in turns, for so many seconds; the least is for a gradient at `layer`."""
     import jax
 
     import camjax
@@ -104,13 +106,13 @@ def measured(model: Any, x: Any, asked: list[Row], rounds: int, layer: str | Non
     for row in asked:
         programs[row.name] = (jax.jit(camjax.explainer(model, x, **row.options)), (model, x, row.target))
     times: dict[str, list[float]] = {name: [] for name in programs}
-    for warm in (True, *[False] * rounds):
-        for name, (program, arguments) in programs.items():
-            run = functools.partial(call, program, arguments)
-            if warm:
-                run()
-            else:
-                times[name].append(seconds(run))
+    for program, arguments in programs.values():
+        call(program, arguments)
+    end = time.perf_counter() + budget
+    while len(times["forward"]) < ROUNDS or time.perf_counter() < end:
+        done = len(times["forward"]) % len(programs)
+        for name in (*list(programs)[done:], *list(programs)[:done]):
+            times[name].append(seconds(functools.partial(call, *programs[name])))
     units = {name: [t / one for t, one in zip(times[name], times["forward"], strict=True)] for name in programs}
     least = [1 + both - head for both, head in zip(units["gradient"], units["head"], strict=True)]
     return Measured(times["forward"], {row.name: units[row.name] for row in asked}, least, units["gradient"])
@@ -138,7 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
 
     import jax
@@ -152,7 +154,7 @@ def main() -> int:
     for spec in options.networks:
         model = converted(spec)
         for batch in options.batches:
-            found = measured(model, jnp.asarray(images(batch)), gradient(), options.rounds)
+            found = measured(model, jnp.asarray(images(batch)), gradient(), options.seconds)
             least, cells = statistics.median(found.least), " | ".join(map(quartiles, found.rows.values()))
             taken = statistics.median(found.forward) * 1e3
             print(f"| {spec} | {batch} | {taken:.0f} ms | {least:.2f} | {cells} |", flush=True)
@@ -162,7 +164,7 @@ def main() -> int:
     print("\n| torchvision:resnet50, batch 8 | forward passes | at most (claimed) |\n|---|---|---|")
     fused = Row("Grad-CAM, four layers", 1, {"layer": FOUR}, None)
     for asked, layer in ((others(batch), None), ([fused], FOUR[0])):
-        found = measured(model, x, asked, options.rounds, layer)
+        found = measured(model, x, asked, options.seconds, layer)
         for row in asked:
             limit = row.limit if layer is None else OVER * statistics.median(found.least)
             values = found.rows[row.name]
@@ -171,7 +173,7 @@ def main() -> int:
     print("\n| 100 classes, batch 1 | forward passes | gradients of the head beside one |\n|---|---|---|")
     for spec in NOT_AFFINE:
         row = Row("Grad-CAM", jnp.arange(100)[None], {"size": None}, None)
-        found = measured(converted(spec), jnp.asarray(images(1)), [row], options.rounds)
+        found = measured(converted(spec), jnp.asarray(images(1)), [row], options.seconds)
         values = found.rows[row.name]
         beside = [(value - 1) / gradient for value, gradient in zip(values, found.gradient, strict=True)]
         print(f"| {spec} | {quartiles(values)} | {quartiles(beside)} |", flush=True)

@@ -39,9 +39,10 @@ def most(entries: int | None, x: Any) -> int | None:
 
 
 def in_portions(run: Callable[..., Any], most: int | None, *rows: Any) -> Any:
-    """`run(*rows)`, of at most so many rows at a time; a batch of less than two portions runs as it is.
+    """`run(*rows)`, of about so many rows at a time; a batch of less than two portions runs as it is.
 
-    Portions are of one size, so that one is compiled; the last row fills up the last one.
+    Portions are of one size, so that one is compiled, and the last row fills up the last one: so their size is one
+    between a half and one and a half of `most`, as near to it as rows are not computed in vain.
 
     >>> in_portions(lambda x: x - x.shape[0], 4, jnp.arange(11.0))
     Array([-4., -3., -2., -1.,  0.,  1.,  2.,  3.,  4.,  5.,  6.], dtype=float32)
@@ -49,8 +50,9 @@ def in_portions(run: Callable[..., Any], most: int | None, *rows: Any) -> Any:
     batch = jax.tree.leaves(rows)[0].shape[0]
     if most is None or batch < 2 * most:
         return run(*rows)
-    count = -(-batch // most)
-    size = -(-batch // count)
+    sizes = range((most + 1) // 2, most + most // 2 + 1)
+    size = min(sizes, key=lambda size: -(-batch // size) * size * (1 + abs(size - most) / (10 * most)))
+    count = -(-batch // size)
 
     def apart(leaf: Any) -> Any:
         filled = leaf if count * size == batch else leaf[jnp.minimum(jnp.arange(count * size), batch - 1)]
