@@ -1,14 +1,15 @@
-"""Claim: what camjax evaluates on a CPU instead of a convolution is faster.
+"""Claim: what camjax evaluates on a CPU instead of a convolution, or of pooling, is faster.
 
     .venv/bin/python benchmarks/convolutions.py > benchmarks/convolutions.md
 
-Shapes of MobileNetV2, EfficientNet, ConvNeXt, ViT, ResNet, ResNeXt and VGG. Each expression is compiled as the pipe
-compiles it, for one example under `jax.vmap`, with the channels last; all of a row take turns, and the medians are
-compared. "In a loop" is what methods that evaluate a model many times do: there, XLA leaves a convolution in the layout
-that it has, here PyTorch's, with the channels first.
-Prints the Markdown tables on which the rule in `camjax/trace/_cpu.py` rests. Exits with 1 if its choice (in bold) does
-not take less than the convolution in the median over a table, or takes 1.5 times as long anywhere (two runs of the
-same program on a busy machine differ by that).
+Shapes of MobileNetV2, EfficientNet, ConvNeXt, ViT, ResNet, ResNeXt, DenseNet, Inception and VGG. Each expression is
+compiled as the pipe compiles it, for one example under `jax.vmap`, with the channels last; all of a row take turns, and
+the medians are compared. "By XLA" is the convolution, or the pooling, as it is. "In a loop" is what methods that
+evaluate a model many times do: there, XLA leaves a convolution in the layout that it has, here PyTorch's, with the
+channels first.
+Prints the Markdown tables on which the rules in `camjax/trace/_cpu.py`, `_cpu_wide.py` and `_cpu_windows.py` rest.
+Exits with 1 if its choice (in bold) does not take less than XLA's in the median over a table, or takes 1.5 times as
+long anywhere (two runs of the same program on a busy machine differ by that).
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ import jax
 import numpy as np
 from jax import lax
 
-from camjax.trace._cpu_kernels import Window, dense, depthwise, grouped, pointwise, tiles, unfolded
+from camjax.trace._cpu_grouped import grouped
+from camjax.trace._cpu_kernels import Window, dense, depthwise, pointwise, tiles, unfolded
+from camjax.trace._cpu_wide import convolve
+from camjax.trace._cpu_windows import pooling
 from camjax.trace._winograd import winograd
 
 
@@ -92,6 +96,18 @@ MANY = [
         (7, 512, 512),
     )
 ]
+SHORT = [
+    Shape(*numbers, 1)
+    for numbers in (
+        (224, 3, 64, 7, 2),
+        (56, 64, 128, 3, 2),
+        (56, 128, 32, 3, 1),
+        (56, 32, 32, 3, 1),
+        (112, 32, 64, 3, 1),
+        (35, 48, 64, 5, 1),
+    )
+]
+POOLED = [Shape(size, channels, channels, 3, stride, 1) for size, channels, stride in ((112, 64, 2), (35, 192, 1))]
 FEW_OR_LARGE = [
     Shape(size, channels, outputs, 3, 1, 1)
     for size, channels, outputs in (
@@ -103,6 +119,7 @@ FEW_OR_LARGE = [
 ]
 DENSE = [Shape(size, channels, channels, 3, 1, 1) for size, channels in ((56, 64), (14, 256), (7, 512))]
 Run = Callable[[Window, Any, Any], Any]
+_BY_XLA = "by XLA"
 
 
 def convolution(window: Window, x: Any, k: Any) -> Any:
@@ -123,6 +140,26 @@ def _convolution(window: Window, x: Any, k: Any, numbers: tuple[str, str, str]) 
     )
 
 
+def largest(window: Window, x: Any, k: Any) -> Any:
+    """The pooling of the convolution's windows, as XLA has it."""
+    return lax.reduce_window(x, -np.inf, lax.max, **_pooled(window, k))
+
+
+def shifted(window: Window, x: Any, k: Any) -> Any:
+    """The same as camjax has it."""
+    params = {**_pooled(window, k), "base_dilation": (1,) * 4}
+    return pooling("reduce_window_max", params, functools.partial(largest, window, k=k), x)
+
+
+def _pooled(window: Window, k: Any) -> dict[str, Any]:
+    return {
+        "window_dimensions": (1, *k.shape[:2], 1),
+        "window_strides": (1, *window.strides, 1),
+        "padding": ((0, 0), *window.padding, (0, 0)),
+        "window_dilation": (1, *window.dilation, 1),
+    }
+
+
 class Kind(NamedTuple):
     """Convolutions, and the expressions for them, of which the first is chosen, if one is; whether in a loop."""
 
@@ -130,6 +167,7 @@ class Kind(NamedTuple):
     expressions: dict[str, Run]
     loop: bool = False
     chosen: bool = True
+    instead_of: Run = convolution
 
 
 KINDS = {
@@ -149,7 +187,9 @@ KINDS = {
             "one": functools.partial(grouped, most=1),
         },
     ),
-    "in a loop": Kind(DENSE, {"channels last": dense}, loop=True),
+    "rows too short for several cores": Kind(SHORT, {"strips side by side": convolve}),
+    "overlapping windows, pooled": Kind(POOLED, {"largest of shifted maps": shifted}, instead_of=largest),
+    "in a loop": Kind(DENSE, {"channels last": dense}, loop=True, instead_of=channels_first),
 }
 
 
@@ -175,7 +215,7 @@ def measured(kind: Kind, shape: Shape, batch: int) -> dict[str, float]:
     x = random.standard_normal((batch, 1, shape.size, shape.size, shape.channels), np.float32)
     k = random.standard_normal((shape.taps,) * 2 + (shape.channels // shape.groups, shape.outputs), np.float32)
     runs: dict[str, Callable[[], Any]] = {}
-    for name, run in {"convolution": channels_first if kind.loop else convolution, **kind.expressions}.items():
+    for name, run in {_BY_XLA: kind.instead_of, **kind.expressions}.items():
         first = run is channels_first
         arrays = (x.transpose(0, 1, 4, 2, 3), k.transpose(3, 2, 0, 1)) if first else (x, k)
         arrays = tuple(map(jax.numpy.asarray, arrays))
@@ -201,14 +241,14 @@ def main() -> int:
     print(f"Milliseconds on {cores} core(s), jax {jax.__version__}; made by `benchmarks/convolutions.py`.")
     holds = True
     for title, kind in KINDS.items():
-        names = ["convolution", *kind.expressions]
+        names = [_BY_XLA, *kind.expressions]
         chosen, ratios = names[kind.chosen], []
         print(f"\n## {title.capitalize()}\n\n| map | kernel | groups | batch | " + " | ".join(names) + " |")
         print("|---|---|---|---|" + "---|" * len(names))
         for shape in kind.shapes:
             for batch in (1, 8):
                 found = measured(kind, shape, batch)
-                ratios.append(found[chosen] / found["convolution"])
+                ratios.append(found[chosen] / found[_BY_XLA])
                 cells = [f"**{found[n]:.2f}**" if n == chosen else f"{found[n]:.2f}" for n in names]
                 kernel = f"{shape.taps}x{shape.taps}, {shape.channels} to {shape.outputs}"
                 kernel += f", stride {shape.stride}" if shape.stride > 1 else ""

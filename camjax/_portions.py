@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from camjax._cores import cores
 
 PER_CORE = 4 * 224 * 224 * 3
 
@@ -23,8 +24,7 @@ def entries() -> int | None:
     """
     if jax.default_backend() != "cpu" or jax.device_count() > 1:
         return None
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    return PER_CORE * (len(affinity(0)) if affinity else os.cpu_count() or 1)
+    return PER_CORE * cores()
 
 
 def most(entries: int | None, x: Any) -> int | None:

@@ -19,8 +19,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from camjax.trace import _cpu_kernels, _cpu_order
+from camjax.trace._cpu_grouped import grouped
 from camjax.trace._cpu_kernels import Kernel, Window, closed
 from camjax.trace._cpu_order import Held
+from camjax.trace._cpu_wide import convolve
 from camjax.trace._program import Atom, Equation, Value, dtype_of, evaluate, is_float, read, shape_of
 from camjax.trace._winograd import winograd
 
@@ -98,7 +100,7 @@ def choose(e: Equation) -> Kernel | None:
     if groups == channels > 1 and math.prod(taps) <= _TAPS:
         return _cpu_kernels.depthwise
     if groups > 1:
-        return _cpu_kernels.grouped
+        return grouped
     if math.prod(taps) == 1:
         return _cpu_kernels.pointwise
     window = _window(e)
@@ -108,7 +110,7 @@ def choose(e: Equation) -> Kernel | None:
         return _cpu_kernels.unfolded
     if taps == (3, 3) and window.strides == window.dilation == (1, 1) and _dense_enough(e, x, dims.lhs_spec):
         return winograd
-    return _cpu_kernels.dense
+    return convolve
 
 
 def _dense_enough(e: Equation, x: Sequence[int], spec: Sequence[int]) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from camjax.trace._cpu_kernels import closed
+from camjax.trace._cpu_windows import pooling
 from camjax.trace._flatten import flatten
 from camjax.trace._kinds import POINTWISE
 from camjax.trace._program import Atom, Equation, Value, is_float, live
@@ -61,7 +62,9 @@ def _step(e: Equation, inputs: Sequence[Held]) -> Sequence[Held]:
         moved = e.params["permutation"]
         return [Held(x.array, tuple(moved.index(axis) for axis in x.order))]
     if e.name in _WINDOWS and is_float(e.inputs[0]):
-        inputs = [Held(closed(inputs[0].array), inputs[0].order), *inputs[1:]]
+        (x,) = inputs
+        own = _with(e, {k: _permuted(v, x.order) if k in _PER_AXIS else v for k, v in e.params.items()})
+        return [Held(pooling(e.name, own.params, lambda array: own.at([array])[0], closed(x.array)), x.order)]
     if order is None:
         return list(map(_plain, e.at(map(_logical, inputs))))
     if e.name in _ENTRIES and all(len(h.order) in (0, len(order)) for h in inputs):

@@ -14,10 +14,13 @@ from jax import export, lax
 import camjax
 from camjax.trace import _cpu_kernels, _cpu_order, traced
 from camjax.trace._cpu import choose, run
+from camjax.trace._cpu_grouped import grouped
+from camjax.trace._cpu_wide import convolve
 from camjax.trace._flatten import flatten
 from tests.trace.nets import conv, kernel
 
-KERNELS = [getattr(_cpu_kernels, name) for name in ("depthwise", "pointwise", "tiles", "unfolded", "grouped", "dense")]
+ONES = ("depthwise", "pointwise", "tiles", "unfolded")
+KERNELS = [*(getattr(_cpu_kernels, name) for name in ONES), grouped, convolve]
 scope = jax.named_scope
 LAYOUTS = {
     1: (("NWC", "WIO", "NWC"), ("NCW", "OIW", "NCW")),
@@ -91,10 +94,10 @@ def test_the_expressions_are_the_convolution(case):
     ("groups", "taps", "kind"),
     [
         (1, (1, 1), _cpu_kernels.pointwise),
-        (1, (3, 3), _cpu_kernels.dense),
+        (1, (3, 3), convolve),
         (1, (2, 2), _cpu_kernels.unfolded),
         (1, (2, 1), _cpu_kernels.tiles),
-        (2, (3, 3), _cpu_kernels.grouped),
+        (2, (3, 3), grouped),
         (4, (3, 3), _cpu_kernels.depthwise),
     ],
 )

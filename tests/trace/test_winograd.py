@@ -10,7 +10,8 @@ from jax import export, lax
 
 import camjax
 from camjax.trace._cpu import choose
-from camjax.trace._cpu_kernels import Window, dense
+from camjax.trace._cpu_kernels import Window
+from camjax.trace._cpu_wide import convolve
 from camjax.trace._flatten import flatten
 from camjax.trace._winograd import winograd
 
@@ -118,14 +119,14 @@ def test_a_batch_of_any_size_is_exported_as_a_convolution():
     ("change", "kernel"),
     [
         ({}, winograd),
-        ({"channels": 63}, dense),
-        ({"outputs": 63}, dense),
-        ({"size": 65}, dense),
-        ({"stride": 2}, dense),
-        ({"dilation": 2}, dense),
-        ({"taps": 5}, dense),
-        ({"dtype": jnp.bfloat16}, dense),
-        ({"dtype": jnp.bfloat16, "summed": jnp.float32}, dense),
+        ({"channels": 63}, convolve),
+        ({"outputs": 63}, convolve),
+        ({"size": 65}, convolve),
+        ({"stride": 2}, convolve),
+        ({"dilation": 2}, convolve),
+        ({"taps": 5}, convolve),
+        ({"dtype": jnp.bfloat16}, convolve),
+        ({"dtype": jnp.bfloat16, "summed": jnp.float32}, convolve),
         ({"summed": jnp.float32}, winograd),
     ],
 )
