@@ -15,7 +15,6 @@ long anywhere (two runs of the same program on a busy machine differ by that).
 from __future__ import annotations
 
 import functools
-import os
 import statistics
 import sys
 import time
@@ -26,6 +25,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from camjax._cores import cores
 from camjax.trace._cpu_grouped import grouped
 from camjax.trace._cpu_kernels import Window, dense, depthwise, pointwise, tiles, unfolded
 from camjax.trace._cpu_wide import convolve
@@ -105,9 +105,14 @@ SHORT = [
         (56, 32, 32, 3, 1),
         (112, 32, 64, 3, 1),
         (35, 48, 64, 5, 1),
+        (64, 128, 32, 3, 1),
+        (128, 32, 128, 3, 1),
     )
 ]
-POOLED = [Shape(size, channels, channels, 3, stride, 1) for size, channels, stride in ((112, 64, 2), (35, 192, 1))]
+POOLED = [
+    Shape(size, channels, channels, taps, stride, channels)
+    for size, channels, taps, stride in ((112, 64, 3, 2), (35, 192, 3, 1), (20, 256, 5, 1), (20, 256, 13, 1))
+]
 FEW_OR_LARGE = [
     Shape(size, channels, outputs, 3, 1, 1)
     for size, channels, outputs in (
@@ -161,7 +166,7 @@ def _pooled(window: Window, k: Any) -> dict[str, Any]:
 
 
 class Kind(NamedTuple):
-    """Convolutions, and the expressions for them, of which the first is chosen, if one is; whether in a loop."""
+    """Convolutions, and what is tried instead of XLA's, of which the first is chosen, if one is; whether in a loop."""
 
     shapes: list[Shape]
     expressions: dict[str, Run]
@@ -208,7 +213,7 @@ def milliseconds(runs: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[st
 
 
 def measured(kind: Kind, shape: Shape, batch: int) -> dict[str, float]:
-    """The milliseconds of each expression, and of the convolution."""
+    """The milliseconds of each expression, and of what it stands for."""
     half = 0 if shape.taps == shape.stride else shape.taps // 2
     window = Window((shape.stride,) * 2, ((half, half),) * 2, (1, 1), None, None)
     random = np.random.default_rng(0)
@@ -236,9 +241,8 @@ def _done(run: Callable[..., Any], *arrays: Any) -> Any:
 
 def main() -> int:
     """Measures, prints the tables and judges the claim."""
-    cores = len(os.sched_getaffinity(0))
     print("# Convolutions on a CPU\n")
-    print(f"Milliseconds on {cores} core(s), jax {jax.__version__}; made by `benchmarks/convolutions.py`.")
+    print(f"Milliseconds on {cores()} core(s), jax {jax.__version__}; made by `benchmarks/convolutions.py`.")
     holds = True
     for title, kind in KINDS.items():
         names = [_BY_XLA, *kind.expressions]

@@ -1,4 +1,4 @@
-"""How many processors there are for this process."""
+"""How many processors this process may use, which a cluster or a container makes fewer than there are."""
 
 from __future__ import annotations
 

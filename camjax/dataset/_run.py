@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from camjax._cores import cores
 from camjax._model import Model, Preprocess
 from camjax.dataset import _layout
 from camjax.dataset._extra import need
@@ -141,7 +142,7 @@ def run(
         mine, starts = _waiting(writer.outcomes(), share, chunk, batch)
         refusal = f"{describe(method)}: {getattr(method, 'refusal', '')}"
         work = Work(program, writer, arrays, source, chunk, refusal, strict, mine, progress)
-        threads = _processors() if threads is None else threads
+        threads = cores() if threads is None else threads
         with (
             Signs(path, share, patience, chunk, writer.outcomes, stop) as signs,
             feed(inputs.batches(starts, batch, program.row), threads, workers) as found,
@@ -216,8 +217,3 @@ def _waiting(outcomes: np.ndarray, share: Share, chunk: int, batch: int) -> tupl
     mine = np.concatenate([outcomes[:0], *(outcomes[start : start + chunk] for start in first)])
     todo = [start for start in first if outcomes[start] == Outcome.WAITING]
     return mine, [at for start in todo for at in range(start, min(start + chunk, len(outcomes)), batch)]
-
-
-def _processors() -> int:
-    # Those that this process may use, which a cluster or a container makes fewer than there are.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,19 +1,19 @@
-"""Convolutions of few outputs in a row, as XLA's CPU backend computes them on all cores.
+"""Convolutions of short rows, as XLA's CPU backend computes them on all cores.
 
-It divides a convolution's work among cores along one row of one example's map and along its channels, and nothing else:
-not along the rows, nor the batch. So what a row holds too little of for two, one core computes alone, however large the
-batch. Strips of the maps, of a few rows each, are laid side by side here, so that a row of all of them is long enough:
+YNNPACK, the library beneath it, cuts what cores share along one row of one example's map and along the outputs, and
+nowhere else: not along the rows, nor the batch. So one core alone computes a convolution whose row is a single task,
+however large the batch. Here strips of the padded map, of a few rows each, are laid side by side, so that a row of all
+of them is a task for each core:
 
-    x: the strips of the padded maps, as one map of [rows of a strip, strips * columns];  y: its convolution, cut apart.
+    x: [high, strips * own, c], of strips of `high` rows and `own` columns;  y: its convolution, cut apart.
 
-What lies at a strip's end and the next one's beginning meets the same taps; these columns of y are left out.
+The columns of y in which taps meet two strips are left out.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -26,64 +26,81 @@ from camjax.trace._cpu_kernels import Window, dense, tangent
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-# What one core takes at least, as measured, and as YNNPACK, the library beneath, divides a product:
-_BLOCK = 64  # columns, and channels, and ...
-_TASK = 2**16  # ... (columns + channels) * products of an entry,
-_LONG = 2**10  # of which so many count.
-_SHORT = 64  # products of an entry, of less than which moving what it is made of takes longer
-_ALL = 2e7  # products of the whole convolution, of less than which two cores are no faster
-_ROWS = 4  # of a strip, at least: strips overlap
+# A task, as measured, and as YNNPACK has it in `subgraph/dot.cc`: a block of columns and outputs that is doubled until
+_AREA = 64 * 64  # it has so many entries, or all that there are of a side up to 64, and
+_COST = 2**16  # (columns + outputs) * the products of an entry, at most ...
+_LONG = 2**10  # ... so many of them, is at least this.
+_LEAST_EACH = 64  # products of an entry; of fewer, moving what is multiplied takes longer than it saves
+_LEAST_PRODUCTS = 2e7  # of an example; two cores compute fewer no faster
+_LEAST_ROWS = 4  # of y in a strip: two strips that meet both have the rows of x in between
+_GAIN = 0.75  # the share of the time that is worth it, and
+_NEAR = 1.1  # how near the least time is near enough, as strips overlap
 
 
 def convolve(window: Window, x: Float[Array, "n *space c"], k: Float[Array, "*taps c o"]) -> Float[Array, "n *out o"]:
     """`y = sum_t x_t k_t`, in strips side by side where one core would compute it alone."""
-    return _wide(window, x, k) if _by_one_core(window, x, k) else dense(window, x, k)
+    strips = _strips(window, x, k)
+    return dense(window, x, k) if strips == 1 else _wide(window, strips, x, k)
 
 
-def _by_one_core(window: Window, x: Any, k: Any) -> bool:
-    if k.ndim != 4 or not all(isinstance(n, int) for n in x.shape) or {x.dtype, k.dtype} != {jnp.dtype("float32")}:
-        return False
-    rows, columns = _out(window, x, k)
+def _strips(window: Window, x: Any, k: Any) -> int:
+    # As few as take about the least time; 1: as it is.
+    if k.ndim != 4 or {x.dtype, k.dtype} != {jnp.dtype("float32")} or not all(isinstance(n, int) for n in x.shape[1:]):
+        return 1
     each, outputs = math.prod(k.shape[:-1]), k.shape[-1]
-    block = max(columns, outputs) <= _BLOCK or (columns + outputs) * min(each, _LONG) < 1.5 * _TASK
-    return cores() > 1 and block and each >= _SHORT and len(x) * rows * columns * outputs * each >= _ALL
+    rows, columns, own = _sizes(window, x, k)
+    if cores() == 1 or each < _LEAST_EACH or rows * columns * outputs * each < _LEAST_PRODUCTS:
+        return 1
+
+    def time(strips: int, own: int) -> int:
+        wide, deep = _task(strips * own, outputs, each)
+        tasks = -(-strips * own // wide) * -(-outputs // deep)
+        return -(-rows // strips) * -(-tasks // cores()) * wide * deep
+
+    least = max(_LEAST_ROWS, (k.shape[0] - 1) * window.dilation[0] // window.strides[0])
+    times = {strips: time(strips, own) for strips in range(2, rows // least + 1)}
+    enough = min(_NEAR * min(times.values(), default=math.inf), _GAIN * time(1, columns))
+    return next((strips for strips in times if times[strips] <= enough), 1)
 
 
-def _out(window: Window, x: Any, k: Any) -> tuple[int, int]:
+def _task(columns: int, outputs: int, each: int) -> tuple[int, int]:
+    # The columns and outputs of one.
+    wide, deep, side = min(columns, 16), min(outputs, 64), math.isqrt(_AREA)
+    area = min(columns, side) * min(outputs, side)
+    while (wide, deep) != (columns, outputs) and (wide * deep < area or (wide + deep) * min(each, _LONG) < _COST):
+        if wide < columns and (wide < 4 * deep or deep == outputs):
+            wide = min(2 * wide, columns)
+        else:
+            deep = min(2 * deep, outputs)
+    return wide, deep
+
+
+def _sizes(window: Window, x: Any, k: Any) -> tuple[int, int, int]:
+    # Rows and columns of y, and columns of y that a strip takes, the last ones of which are left out.
     sizes = zip(x.shape[1:-1], window.padding, k.shape, window.dilation, window.strides, strict=False)
     rows, columns = ((n + sum(pad) - (taps - 1) * d - 1) // stride + 1 for n, pad, taps, d, stride in sizes)
-    return rows, columns
+    return rows, columns, -(-(x.shape[2] + sum(window.padding[1])) // window.strides[1])
 
 
-def _strips(batch: int, rows: int, columns: int, k: Any) -> int:
-    # Of each example: as many as make a row that is a task for each core.
-    each, outputs = math.prod(k.shape[:-1]), k.shape[-1]
-    least = max(_BLOCK, _TASK // min(each, _LONG) - outputs)
-    task = 1 << (least - 1).bit_length()
-    return max(1, min(cores() * task // (batch * columns), rows // _ROWS))
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _wide(window: Window, x: Any, k: Any) -> Any:
-    (down, across), (taps, _) = window.strides, k.shape[:2]
-    (top, _), (left, right) = window.padding
-    rows, columns = _out(window, x, k)
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _wide(window: Window, strips: int, x: Any, k: Any) -> Any:
+    (down, across), ((top, _), (left, _)) = window.strides, window.padding
+    reach, beyond = ((taps - 1) * d for taps, d in zip(k.shape[:2], window.dilation, strict=True))
+    rows, columns, own = _sizes(window, x, k)
     batch, height, width, channels = x.shape
-    own = -(-(width + left + right) // across)  # columns of y that a strip takes, ends included
-    out = -(-rows // _strips(batch, rows, own, k))  # rows of y in a strip
-    strips = -(-rows // out)
-    high = (out - 1) * down + (taps - 1) * window.dilation[0] + 1
-    last = (strips - 1) * out * down + high
-    wide = [(0, 0, 0), (top, last - height - top, 0), (left, own * across - width - left, 0), (0, 0, 0)]
-    x = lax.pad(x, jnp.zeros((), x.dtype), wide)
-    parts = jnp.stack([x[:, i * out * down : i * out * down + high] for i in range(strips)])
-    beside = jnp.transpose(parts, (2, 0, 1, 3, 4)).reshape(1, high, -1, channels)
-    reach = (k.shape[1] - 1) * window.dilation[1]
-    y = dense(window._replace(padding=((0, 0), (0, reach))), beside, k)
-    apart = y.reshape(out, strips, batch, own, -1)[:, :, :, :columns]
-    return jnp.transpose(apart, (2, 1, 0, 3, 4)).reshape(batch, strips * out, columns, -1)[:, :rows]
+    each = -(-rows // strips)  # rows of y in a strip
+    strips = -(-rows // each)
+    high = (each - 1) * down + reach + 1
+    last = (strips - 1) * each * down + high
+    edges = [(0, 0, 0), (top, last - height - top, 0), (left, own * across - width - left, 0), (0, 0, 0)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), edges)
+    beside = jnp.stack([x[:, i * each * down : i * each * down + high] for i in range(strips)], 2)
+    beside = beside.reshape(batch, high, strips * own * across, channels)
+    y = dense(window._replace(padding=((0, 0), (0, beyond))), beside, k)
+    apart = jnp.swapaxes(y.reshape(batch, each, strips, own, -1)[:, :, :, :columns], 1, 2)
+    return apart.reshape(batch, strips * each, columns, -1)[:, :rows]
 
 
 @functools.partial(_wide.defjvp, symbolic_zeros=True)
-def _(window: Window, primals: Any, tangents: Sequence[Any]) -> tuple[Any, Any]:
-    return _wide(window, *primals), tangent(window, primals, tangents)
+def _(window: Window, strips: int, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    return _wide(window, strips, *primals), tangent(window, primals, tangents)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax import export, lax
 
 import camjax
-from camjax.trace import _cpu_kernels, _cpu_order, traced
+from camjax.trace import _cpu_kernels, _cpu_order, _cpu_wide, traced
 from camjax.trace._cpu import choose, run
 from camjax.trace._cpu_grouped import grouped
 from camjax.trace._cpu_wide import convolve
@@ -264,6 +264,7 @@ def pooled(params, x, order):
 def test_convolutions_and_pooling_take_no_relu_into_their_loops(monkeypatch, order):
     params = {"first": [kernel(3, 3, 3, 48), kernel(3, 3, 48, 48)], "second": [kernel(3, 3, 48, 48)] * 2}
     params["bias"] = kernel(48)
+    monkeypatch.setattr(_cpu_wide, "cores", lambda: 1)  # strips are laid out by a loop of their own
     taken = []
     # Of another size each time, as convolutions of equal shapes are traced once.
     for opened, side in ((None, 64), (_cpu_order, 60), (_cpu_kernels, 56)):

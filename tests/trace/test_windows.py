@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jax import lax
+from jax import export, lax
 
 from camjax.trace._cpu_windows import pooling
 
@@ -56,6 +56,21 @@ def test_its_derivatives_are_the_primitive_s_ties_included(kind):
     check(jax.grad(loss(fast))(x), jax.grad(loss(plain))(x))
     check(jax.jvp(loss(fast), (x,), (x,))[1], jax.jvp(loss(plain), (x,), (x,))[1])
     check(*(jax.jvp(jax.grad(loss(f)), (x,), (x,))[1] for f in (fast, plain)))
+
+
+def test_of_less_than_a_window_there_is_nothing():
+    plain, fast = pools("max", (3, 3), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    for rows in (1, 2):
+        x = jnp.ones((2, rows, 8, 3))
+        assert fast(x).shape == plain(x).shape == (2, 0, 3, 3)
+
+
+@pytest.mark.parametrize("shape", ["1, h, 8, 2", "b, 8, 8, 2"])
+def test_sizes_may_be_unknown(shape):
+    plain, fast = pools("max", (3, 3), (2, 2), ((0, 0), (0, 0)), (1, 1))
+    exported = export.export(jax.jit(fast))(jax.ShapeDtypeStruct(export.symbolic_shape(shape), jnp.float32))
+    x = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
+    np.testing.assert_array_equal(exported.call(x), plain(x))
 
 
 @pytest.mark.parametrize(
