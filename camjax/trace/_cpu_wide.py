@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
 # A task, as measured, and as YNNPACK has it in `subgraph/dot.cc`: a block of columns and outputs that is doubled until
-_AREA = 64 * 64  # it has so many entries, or all that there are of a side up to 64, and
+_SIDE = 64  # it has so many squared, or as many as there are, and
 _COST = 2**16  # (columns + outputs) * the products of an entry, at most ...
 _LONG = 2**10  # ... so many of them, is at least this.
 _LEAST_EACH = 64  # products of an entry; of fewer, moving what is multiplied takes longer than it saves
@@ -65,8 +65,8 @@ def _strips(window: Window, x: Any, k: Any) -> int:
 
 def _task(columns: int, outputs: int, each: int) -> tuple[int, int]:
     # The columns and outputs of one.
-    wide, deep, side = min(columns, 16), min(outputs, 64), math.isqrt(_AREA)
-    area = min(columns, side) * min(outputs, side)
+    wide, deep = min(columns, 16), min(outputs, _SIDE)
+    area = min(columns, _SIDE) * min(outputs, _SIDE)
     while (wide, deep) != (columns, outputs) and (wide * deep < area or (wide + deep) * min(each, _LONG) < _COST):
         if wide < columns and (wide < 4 * deep or deep == outputs):
             wide = min(2 * wide, columns)

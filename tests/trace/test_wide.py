@@ -20,7 +20,10 @@ ONE = Window((1, 1), ((1, 1), (1, 1)), (1, 1), None, None)
 @st.composite
 def convolutions(draw):
     """A window, maps and a kernel."""
-    pair = lambda low, high: (draw(st.integers(low, high)), draw(st.integers(low, high)))  # noqa: E731 - a shorthand
+
+    def pair(low, high):
+        return draw(st.integers(low, high)), draw(st.integers(low, high))
+
     window = Window(pair(1, 3), (pair(-1, 3), pair(-1, 3)), pair(1, 2), None, None)
     x = jax.random.normal(jax.random.key(draw(st.integers(0, 9))), (draw(st.integers(1, 3)), *pair(9, 20), 2))
     return window, x, jax.random.normal(jax.random.key(1), (*pair(1, 4), 2, 3))
@@ -51,8 +54,7 @@ def test_their_derivatives_are_the_convolution_s_too_also_mapped(axes):
     check(jax.value_and_grad(wide, (0, 1))(x, k), jax.value_and_grad(plain, (0, 1))(x, k))
     for along in ((x, k), (x, 0 * k), (0 * x, k)):
         check(jax.jvp(wide, (x, k), along), jax.jvp(plain, (x, k), along))
-    both = lambda x: wide(x, k)  # noqa: E731 - a shorthand
-    check(jax.hessian(both)(x), jax.hessian(lambda x: plain(x, k))(x))
+    check(*(jax.hessian(lambda x, loss=loss: loss(x, k))(x) for loss in (wide, plain)))
 
 
 def strips(sizes, cores):

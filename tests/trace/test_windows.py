@@ -36,7 +36,10 @@ def pools(kind, sizes, strides, padding, dilation):
 @given(st.sampled_from(list(OPERATIONS)), st.sampled_from(["float32", "bfloat16"]), st.data())
 def test_it_is_the_primitive(kind, dtype, data):
     axes = data.draw(st.integers(1, 3))
-    per_axis = lambda low, high: tuple(data.draw(st.integers(low, high)) for _ in range(axes))  # noqa: E731
+
+    def per_axis(low, high):
+        return tuple(data.draw(st.integers(low, high)) for _ in range(axes))
+
     padding = tuple(zip(per_axis(-1, 2), per_axis(-1, 2), strict=True))
     plain, fast = pools(kind, per_axis(1, 3), per_axis(1, 3), padding, per_axis(1, 2))
     x = jax.random.normal(jax.random.key(0), (2, *per_axis(7, 8), 3)).astype(dtype)
@@ -51,7 +54,10 @@ def test_it_is_the_primitive(kind, dtype, data):
 def test_its_derivatives_are_the_primitive_s_ties_included(kind):
     plain, fast = pools(kind, (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1))
     x = jnp.round(jax.random.normal(jax.random.key(0), (3, 2, 8, 7, 2)))  # many entries are equal
-    loss = lambda f: lambda x: jnp.sum(jnp.sin(jax.vmap(f)(x) + 0.1))  # noqa: E731 - a shorthand
+
+    def loss(f):
+        return lambda x: jnp.sum(jnp.sin(jax.vmap(f)(x) + 0.1))
+
     check = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     check(jax.grad(loss(fast))(x), jax.grad(loss(plain))(x))
     check(jax.jvp(loss(fast), (x,), (x,))[1], jax.jvp(loss(plain), (x,), (x,))[1])
