@@ -1,6 +1,6 @@
 """Pooling over overlapping windows, as XLA's CPU backend is fast at it: the largest, or the sum, of shifted arrays.
 
-`benchmarks/convolutions.py` measured it. Windows side by side it computes as fast by itself.
+`benchmarks/convolutions.py` measured it. Windows side by side are left to it.
 """
 
 from __future__ import annotations
