@@ -1,5 +1,6 @@
 """The CPU's expressions are the convolution up to rounding, under every transformation, and on a CPU alone."""
 
+import contextlib
 import dataclasses
 import re
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from jax import export, lax
 
 import camjax
-from camjax.trace import _cpu_kernels, _cpu_order, _cpu_wide, traced
+from camjax.trace import _cpu, _cpu_kernels, _cpu_order, _cpu_wide, traced
 from camjax.trace._cpu import choose, run
 from camjax.trace._cpu_grouped import grouped
 from camjax.trace._cpu_wide import convolve
@@ -240,6 +241,17 @@ def convnext(params, x):
     return x.mean((1, 2))
 
 
+@contextlib.contextmanager
+def opened(*modules):
+    """Without the bounds that these close; jax keeps what it traced of custom derivatives, by shape."""
+    jax.clear_caches()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in modules:
+            patch.setattr(module, "closed", lambda x: x)
+        yield
+    jax.clear_caches()
+
+
 def custom_fusions(model, x, layer):
     """The bodies of those that XLA hands to its library for CPUs."""
     text = jax.jit(camjax.explainer(model, x, layer=layer)).lower(model, x, 1).compile().as_text() or ""
@@ -265,31 +277,25 @@ def test_convolutions_and_pooling_take_no_relu_into_their_loops(monkeypatch, ord
     params = {"first": [kernel(3, 3, 3, 48), kernel(3, 3, 48, 48)], "second": [kernel(3, 3, 48, 48)] * 2}
     params["bias"] = kernel(48)
     monkeypatch.setattr(_cpu_wide, "cores", lambda: 1)  # strips are laid out by a loop of their own
-    taken = []
-    # Of another size each time, as convolutions of equal shapes are traced once.
-    for opened, side in ((None, 64), (_cpu_order, 60), (_cpu_kernels, 56)):
-        x = jnp.ones([{"N": 8, "C": 3}.get(axis, side) for axis in order])
+    x, taken = jnp.ones([{"N": 8, "C": 3}.get(axis, 64) for axis in order]), []
+    for modules in ([], [_cpu_order], [_cpu_kernels]):
         model = camjax.Model(lambda params, x: pooled(params, x, order), params)
-        with monkeypatch.context() as patch:
-            if opened is not None:
-                patch.setattr(opened, "closed", lambda x: x)
+        with opened(*modules):
             bodies = custom_fusions(model, x, "second")
         taken.append(sum(b.count(" maximum(") for b in bodies if " convolution(" in b or " reduce-window(" in b))
     assert taken[0] < min(taken[1:])
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="reads a program that is compiled for a CPU")
-def test_matrix_products_take_less_of_what_stands_before_them_into_their_loops(monkeypatch):
+def test_matrix_products_take_less_of_what_stands_before_them_into_their_loops():
     params = {"taps": kernel(7, 7, 1, 32), "widen": kernel(32, 128), "narrow": kernel(128, 32)}
-    x, taken = jnp.ones((8, 28, 28, 32)), {}
-    for closed in (True, False):
-        if not closed:
-            monkeypatch.setattr("camjax.trace._cpu.closed", lambda x: x)
-            monkeypatch.setattr(_cpu_kernels, "closed", lambda x: x)
+    x, taken = jnp.ones((8, 28, 28, 32)), []
+    for modules in ([], [_cpu, _cpu_kernels]):
         model = camjax.Model(lambda params, x: convnext(params, x), params)
-        products = [body for body in custom_fusions(model, x, "last") if " dot(" in body]
-        taken[closed] = sum(body.count(" multiply(") for body in products)
-    assert taken[True] < taken[False]
+        with opened(*modules):
+            products = [body for body in custom_fusions(model, x, "last") if " dot(" in body]
+        taken.append(sum(body.count(" multiply(") for body in products))
+    assert taken[0] < taken[1]
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu", "cpu"])
