@@ -21,6 +21,7 @@ from jax import lax
 from camjax.trace import _cpu_kernels, _cpu_order
 from camjax.trace._cpu_grouped import grouped
 from camjax.trace._cpu_kernels import Kernel, Window, closed
+from camjax.trace._cpu_once import averaged
 from camjax.trace._cpu_order import Held
 from camjax.trace._cpu_wide import convolve
 from camjax.trace._program import Atom, Equation, Value, dtype_of, evaluate, is_float, read, shape_of
@@ -51,14 +52,19 @@ def run(equations: Sequence[Equation], env: dict[Value, Any], wanted: Sequence[A
         return [read(own, atom) for atom in wanted]
 
     def fast(*arrays: Any) -> list[Any]:
-        return _cpu_order.evaluate(equations, dict(zip(given, arrays, strict=True)), wanted, _special)
+        kept = averaged(equations, lambda e: _convolves(e) and choose(e) is _cpu_kernels.depthwise)
+        return _cpu_order.evaluate(equations, dict(zip(given, arrays, strict=True)), wanted, _special, kept)
 
     used = {value for e in equations for value in e.values} | {atom for atom in wanted if isinstance(atom, Value)}
     given = [value for value in env if value in used]
     arrays = [env[value] for value in given]
-    if not rewrite or _AS_IT_IS.get() or all(choose(e) is None for e in equations if e.name == "conv_general_dilated"):
+    if not rewrite or _AS_IT_IS.get() or all(choose(e) is None for e in equations if _convolves(e)):
         return plain(*arrays)
     return lax.platform_dependent(*arrays, cpu=fast, default=plain)
+
+
+def _convolves(e: Equation) -> bool:
+    return e.name == "conv_general_dilated"
 
 
 def _special(e: Equation, inputs: Sequence[Held]) -> Held | None:
@@ -67,7 +73,7 @@ def _special(e: Equation, inputs: Sequence[Held]) -> Held | None:
         x, k = (h.to(range(len(h.order))) for h in inputs)
         (y,) = e.at((closed(x), k))
         return Held(y, tuple(range(y.ndim)))
-    if e.name != "conv_general_dilated":
+    if not _convolves(e):
         return None
     dims = e.params["dimension_numbers"]
     x = inputs[0].to((dims.lhs_spec[0], *dims.lhs_spec[2:], dims.lhs_spec[1]))

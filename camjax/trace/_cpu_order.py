@@ -7,7 +7,7 @@ in the model. So no array is moved between two convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,13 +15,13 @@ import numpy as np
 from jax import lax
 
 from camjax.trace._cpu_kernels import closed
+from camjax.trace._cpu_once import REDUCTIONS, once
 from camjax.trace._cpu_windows import pooling
 from camjax.trace._flatten import flatten
 from camjax.trace._kinds import POINTWISE
 from camjax.trace._program import Atom, Equation, Value, is_float, live
 
 _ENTRIES = POINTWISE - {"sharding_constraint"}
-_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 _WINDOWS = ("reduce_window_sum", "reduce_window_max", "reduce_window_min")
 _PER_AXIS = ("window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation", "padding_config")
 
@@ -43,15 +43,23 @@ Special = Callable[[Equation, Sequence[Held]], Held | None]
 
 
 def evaluate(
-    equations: Iterable[Equation], env: Mapping[Value, Any], wanted: Iterable[Atom], special: Special
+    equations: Iterable[Equation],
+    env: Mapping[Value, Any],
+    wanted: Iterable[Atom],
+    special: Special,
+    kept: Collection[Value] = (),
 ) -> list[Any]:
-    """The arrays of `wanted`, from those in `env`; what `special` returns goes before what is done here."""
+    """The arrays of `wanted`, from those in `env`; what `special` returns goes before what is done here.
+
+    Those of `kept` are computed once, whatever reads them.
+    """
     held = {value: _plain(array) for value, array in env.items()}
     for e in equations:
         inputs = [held[atom] if isinstance(atom, Value) else _plain(atom.val) for atom in e.inputs]
         own = special(e, inputs)
         outputs = [own] if own is not None else _step(e, inputs)
-        held.update(zip(e.outputs, outputs, strict=True))
+        for value, output in zip(e.outputs, outputs, strict=True):
+            held[value] = output._replace(array=once(output.array)) if value in kept else output
     return [_logical(held[atom]) if isinstance(atom, Value) else atom.val for atom in wanted]
 
 
@@ -83,7 +91,7 @@ def _step(e: Equation, inputs: Sequence[Held]) -> Sequence[Held]:
         axis = order.index(e.params["dimension"])
         (y,) = _with(e, {**e.params, "dimension": axis}).at([h.to(order) for h in inputs])
         return [Held(y, order)]
-    if e.name in _REDUCTIONS:
+    if e.name in REDUCTIONS:
         axes = e.params["axes"]
         (y,) = _with(e, {**e.params, "axes": tuple(order.index(a) for a in axes)}).at([inputs[0].array])
         left = [a for a in order if a not in axes]
