@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import timm
 import torch
 import torchcam.methods
 import torchvision
-from _timing import images, memory, seconds
+from _timing import CORES, images, memory, seconds
 from captum.attr import LayerGradCam
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -113,7 +112,7 @@ def prepared(request: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], dic
 
 def main() -> None:
     """Answers until the standard input ends."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(CORES)
     ready: dict[str, Callable[[], Any]] = {}
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,7 +1,10 @@
-"""What both sides of a benchmark share: the networks, the images, the clock, and how ratios are told. NumPy alone."""
+"""What both sides of a benchmark share: the networks, the images, the clock, and how it is told. NumPy alone."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +22,16 @@ NETWORKS = (
     "timm:vit_small_patch16_224",
 )
 """Those that are compared."""
+
+
+CORES = len(os.sched_getaffinity(0))
+"""Those that this process may use, as the machine that measures says it: a Linux."""
+
+
+def setting(*packages: str, device: str = platform.machine()) -> str:
+    """Where, with what and when: what stands above each table."""
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in packages)
+    return ", ".join([f"{CORES} cores ({device})", *versions, time.strftime("%Y-%m-%d")])
 
 
 def images(batch: int) -> np.ndarray:

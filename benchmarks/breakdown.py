@@ -23,7 +23,6 @@ import functools
 import gzip
 import json
 import os
-import platform
 import re
 import sys
 import tempfile
@@ -34,7 +33,7 @@ from typing import Any
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_enable_xprof_traceme=true"  # before jax starts
 
-from _timing import NETWORKS, images, seconds
+from _timing import NETWORKS, images, seconds, setting
 
 KINDS = {"convolutions": {"convolution"}, "products": {"dot", "custom-call"}, "windows": {"reduce-window"}}
 MOVES = {"parameter", "constant", "bitcast", "reshape", "copy", "transpose", "pad", "slice", "concatenate", "broadcast"}
@@ -59,8 +58,7 @@ def main() -> int:
 
     import camjax
 
-    cores = len(os.sched_getaffinity(0))
-    print(f"{cores} cores ({platform.machine()}), jax {jax.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    print(setting("jax"), end="\n\n")
     print(f"| network | batch | | a call | {' | '.join(COLUMNS)} |")
     print("|---|---|---|---|" + "---|" * len(COLUMNS))
     holds = True

@@ -24,15 +24,13 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from _timing import NETWORKS, images, quartiles, seconds
+from _timing import NETWORKS, images, quartiles, seconds, setting
 
 
 class Row(NamedTuple):
@@ -143,11 +141,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
 
-    import jax
     import jax.numpy as jnp
 
-    cores = len(os.sched_getaffinity(0))
-    print(f"{cores} cores ({platform.machine()}), jax {jax.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    print(setting("jax"), end="\n\n")
     print(f"| network | batch | forward pass | least | {' | '.join(row.name for row in gradient())} |")
     print("|---|---|---|---|" + "---|" * len(GRADIENT))
     holds = True

@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from _timing import CORES, setting
 from PIL import Image
 
 import camjax
@@ -105,7 +106,7 @@ def read(case: Case, source: object) -> Rate:
     inputs = Inputs.of(dataset.source_of(source), case.model, None, False)
     batches = inputs.batches(range(0, case.count, BATCH), BATCH, viewed(case.spec))
     start = time.perf_counter(), time.process_time()
-    with feed(batches, len(os.sched_getaffinity(0)), 0) as found:
+    with feed(batches, CORES, 0) as found:
         for _ in found:
             pass
     return Rate(
@@ -118,7 +119,7 @@ def read(case: Case, source: object) -> Rate:
 
 def throughput(repeats: int, scale: int) -> bool:
     """Prints the table; whether the claim holds."""
-    print(f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}, batches of {BATCH}\n")
+    print(setting("jax", device=jax.devices()[0].device_kind) + f", batches of {BATCH}\n")
     print("| network | JPEG files | from memory | from files | ratio | in processor time | bound |")
     print("|---|---|---|---|---|---|---|", flush=True)
     holds = True

@@ -14,17 +14,14 @@ up, as a run takes minutes. Prints a Markdown table and exits with 1 if a claim 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import sys
-import time
 from typing import Any, NamedTuple
 
 from _peers import Peers
-from _timing import images, memory, seconds
+from _timing import CORES, images, memory, seconds, setting
 
-CHUNK = min(32, 4 * len(os.sched_getaffinity(0)))  # evaluations at once, as camjax has it by default on a CPU
+CHUNK = min(32, 4 * CORES)  # evaluations at once, as camjax has it by default on a CPU
 
 
 class Case(NamedTuple):
@@ -60,8 +57,7 @@ def main() -> int:
 
     peers = Peers(options.peers)
     print(
-        f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), jax {jax.__version__}, "
-        f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}\n\n"
+        f"{setting('jax', 'torch')}\n\n"
         "| method | network | camjax | in forward passes of one picture | evaluations | memory | by | takes | times as "
         "long | memory |\n|---|---|---|---|---|---|---|---|---|---|"
     )

@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import multiprocessing
-import os
-import platform
 import statistics
 import sys
 import time
@@ -25,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from _timing import NETWORKS, images, quartiles, seconds
+from _timing import CORES, NETWORKS, images, quartiles, seconds, setting
 
 LIMIT, TOLERANCE = 1.5, 1e-4
 
@@ -35,7 +33,7 @@ def module(spec: str) -> Any:
     import torch
     from camjax_torch import zoo
 
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(CORES)
     torch.manual_seed(0)
     return zoo.entry(spec).make(False, None).eval()
 
@@ -79,8 +77,7 @@ def main() -> int:
     process = context.Process(target=worker, args=(other,), daemon=True)
     process.start()
     print(
-        f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), jax {jax.__version__}, "
-        f"torch {torch.__version__}, {time.strftime('%Y-%m-%d')}\n\n"
+        f"{setting('jax', 'torch')}\n\n"
         "| network | batch | PyTorch forward | forward | plain | Grad-CAM | first forward | first Grad-CAM |\n"
         "|---|---|---|---|---|---|---|---|"
     )

@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import functools
 import math
-import os
 import platform
 import statistics
 import sys
@@ -35,7 +34,7 @@ from typing import Any
 
 import numpy as np
 from _peers import Peers
-from _timing import NETWORKS, images, quartiles, seconds
+from _timing import CORES, NETWORKS, images, quartiles, seconds
 
 PEERS = ("pytorch-grad-cam", "torchcam", "captum")
 CLASS, CLASSES, TOLERANCE, FACTOR = 1, 10, {"float32": 1e-4, "bfloat16": 5e-2}, 0.5
@@ -127,7 +126,7 @@ def main() -> int:
     config: Any = jax.config  # its attributes are made at run time
     products = config.jax_default_matmul_precision or "default"
     print(
-        f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), jax {jax.__version__} on "
+        f"{CORES} cores ({platform.machine()}), jax {jax.__version__} on "
         f"{jax.devices()[0].device_kind}, float32 products: {products}; {peers(device=True)}; {options.dtype}, peers "
         f"{'compiled' if options.compile else 'eager'}; {time.strftime('%Y-%m-%d')}\n\n"
         f"| network | batch | PyTorch's forward pass | camjax | {' | '.join(PEERS)} | compiled in |\n"

@@ -16,14 +16,12 @@ as its own forward pass, or more than a peer's; or its Score-CAM more than pytor
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import os
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from _timing import setting
 from cold_start import Run, measure
 
 TOLERANCE = 1.1
@@ -118,8 +116,7 @@ def main() -> int:
         found = {batch: peaks(GRADIENT, peers, folder, "resnet50", batch, times) for batch in options.batches}
         score = peaks(SCORE, peers, folder, "resnet18", 1, times)
 
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("camjax", "jax", "torch"))
-    print(f"{len(os.sched_getaffinity(0))} cores, {versions}, {time.strftime('%Y-%m-%d')}\n")
+    print(setting("camjax", "jax", "torch"), end="\n\n")
     print(f"| | {' | '.join(f'batch {batch} | beside nothing' for batch in found)} |\n|{'---|' * (1 + 2 * len(found))}")
     for name in GRADIENT:
         nothing = "camjax, nothing" if name.startswith("camjax") else "PyTorch, nothing"

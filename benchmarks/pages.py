@@ -20,7 +20,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from _timing import images
+from _timing import images, setting
 from costs import call, converted
 
 HUGE = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
@@ -73,10 +73,7 @@ def main() -> int:
         print(*measured(options.one, options.batch))
         return 0
 
-    import jax
-
-    cores = len(os.sched_getaffinity(0))
-    print(f"{cores} cores, Linux {os.uname().release}, jax {jax.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    print(setting("jax", device=f"Linux {os.uname().release}"), end="\n\n")
     print(f"| Grad-CAM, batch {options.batch} | pages of 4 kB | | huge pages | | times as long |\n|{'---|' * 6}")
     holds = True
     for spec in options.networks:

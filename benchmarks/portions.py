@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
-import platform
 import statistics
 import sys
-import time
 from typing import Any
 
-from _timing import NETWORKS, images, seconds
+from _timing import CORES, NETWORKS, images, seconds, setting
 from costs import call, converted
 
 BATCH = 32
@@ -53,13 +50,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
 
-    import jax
-
-    cores = len(os.sched_getaffinity(0))
-    own = 4 * cores
+    own = 4 * CORES
     if own not in SIZES[:-1]:
-        parser.error(f"it compares portions of {SIZES}; on {cores} cores camjax takes {own} at a time")
-    print(f"{cores} cores ({platform.machine()}), jax {jax.__version__}, {time.strftime('%Y-%m-%d')}\n")
+        parser.error(f"it compares portions of {SIZES}; on {CORES} cores camjax takes {own} at a time")
+    print(setting("jax"), end="\n\n")
     print(f"| network | {' | '.join(f'{size} at a time' for size in SIZES)} |\n|{'---|' * (1 + len(SIZES))}")
     holds = True
     for spec in options.networks:

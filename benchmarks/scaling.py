@@ -13,9 +13,7 @@ as the work, or the memory by more than 1.2 times.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _timing import seconds
+from _timing import seconds, setting
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import camjax
@@ -104,7 +102,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", DEVICES)
-    print(f"{len(os.sched_getaffinity(0))} cores, jax {jax.__version__}, {time.strftime('%Y-%m-%d')}\n")
+    print(setting("jax"), end="\n\n")
     print("| axis | at | time | memory | work, from the row before | time |\n|---|---|---|---|---|---|")
     found, holds = {}, True
     for name, points in axes():
