@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
 REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
-_ENTRIES = POINTWISE | MOVES
 
 
 def averaged(equations: Iterable[Equation], long: Callable[[Equation], bool]) -> set[Value]:
@@ -30,11 +29,20 @@ def averaged(equations: Iterable[Equation], long: Callable[[Equation], bool]) ->
     equations = list(equations)
     readers = collections.Counter(value for e in equations for value in e.values)
     reduced = {value for e in equations if e.name in REDUCTIONS for value in e.values}
+    kept: set[Value] = set()
     sums: set[Value] = set()
     for e in equations:
-        if long(e) or (e.name in _ENTRIES and any(v in sums and readers[v] == 1 for v in e.values)):
-            sums.update(e.outputs)
-    return {value for value in sums & reduced if readers[value] > 1 and is_float(value)}
+        if not (long(e) or (sums.intersection(e.values) and _entry_by_entry(e))):
+            continue
+        for value in filter(is_float, e.outputs):
+            (kept if value in reduced and readers[value] > 1 else sums).add(value)
+    return kept
+
+
+def _entry_by_entry(e: Equation) -> bool:
+    # A call with a derivative of its own that keeps the shape is a ReLU and its kin; a softmax does no harm here.
+    own = e.name == "custom_jvp_call" and [v.shape for v in e.values] == [v.shape for v in e.outputs]
+    return own or e.name in POINTWISE | MOVES
 
 
 @jax.custom_jvp

@@ -41,8 +41,26 @@ def kept(f):
     return averaged(program.equations, lambda e: e.name == "conv_general_dilated")
 
 
-def test_what_is_averaged_and_used_again_is_kept():
-    assert [value.shape for value in kept(normalised)] == [X.shape]
+def squeezed(activation):
+    """The entries of a convolution, each channel by a gate that depends on their mean: MobileNetV3's."""
+
+    def f(params, x):
+        y = activation(summed(params, x))
+        return y * jnp.tanh(y.mean((1, 2), keepdims=True))
+
+    return f
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        normalised,
+        pytest.param(squeezed(jax.nn.relu), id="relu"),
+        pytest.param(squeezed(lambda y: y * jnp.clip(y + 3, 0, 6)), id="hard swish"),
+    ],
+)
+def test_what_is_averaged_and_used_again_is_kept(f):
+    assert [value.shape for value in kept(f)] == [X.shape]
 
 
 @pytest.mark.parametrize(
