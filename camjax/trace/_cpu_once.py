@@ -32,14 +32,14 @@ def averaged(equations: Iterable[Equation], long: Callable[[Equation], bool]) ->
     kept: set[Value] = set()
     sums: set[Value] = set()
     for e in equations:
-        if not (long(e) or (sums.intersection(e.values) and _entry_by_entry(e))):
+        if not (long(e) or (sums.intersection(e.values) and _passes_on(e))):
             continue
         for value in filter(is_float, e.outputs):
             (kept if value in reduced and readers[value] > 1 else sums).add(value)
     return kept
 
 
-def _entry_by_entry(e: Equation) -> bool:
+def _passes_on(e: Equation) -> bool:
     # A call with a derivative of its own that keeps the shape is a ReLU and its kin; a softmax does no harm here.
     own = e.name == "custom_jvp_call" and [v.shape for v in e.values] == [v.shape for v in e.outputs]
     return own or e.name in POINTWISE | MOVES
