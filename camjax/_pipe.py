@@ -59,7 +59,7 @@ def _explain_batch(
         ids = key = None
     elif ids is None:
         ids = jnp.arange(batch)
-    at_once = most(options.entries, x) if isinstance(batch, int) else None
+    at_once = most(options.entries, x, splits[0].widest) if isinstance(batch, int) else None
     if at_once is not None and evaluates_model(method):
         options = dataclasses.replace(options, chunk=min(options.chunk, at_once))
 

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from camjax._cores import cores
 
 PER_CORE = 4 * 224 * 224 * 3
+_KEPT = 32 << 20  # bytes; what is larger glibc asks of the system anew in each call, which clears every page of it
+_WHOLE = 1.1  # of fewer than two portions
 
 
 def entries() -> int | None:
@@ -27,31 +29,44 @@ def entries() -> int | None:
     return PER_CORE * cores()
 
 
-def most(entries: int | None, x: Any) -> int | None:
+def most(entries: int | None, x: Any, widest: int = 0) -> int | None:
     """How many examples like those of a batch run at once: no more entries than these, but one example.
+
+    Fewer, if so two neighbouring maps, of at most `widest` bytes an example, fit into memory that a process keeps from
+    call to call; but not fewer than there are cores, which share them.
 
     >>> most(1000, {"a": jnp.zeros((7, 20, 10)), "b": jnp.zeros((7, 50))})
     4
+    >>> most(10**9, jnp.zeros((1, 1)), widest=2**24 // (3 * cores())) == 3 * cores()
+    True
     """
     if entries is None:
         return None
-    return max(1, entries // max(1, sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(x))))
+    many = max(1, entries // max(1, sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(x))))
+    fit = _KEPT // (2 * max(1, widest))
+    return min(many, fit) if fit >= cores() else many
 
 
 def in_portions(run: Callable[..., Any], most: int | None, *rows: Any) -> Any:
-    """`run(*rows)`, of about so many rows at a time; a batch of less than two portions runs as it is.
+    """`run(*rows)`, of so many rows at a time at most; a batch of less than two portions may run as it is.
 
     Portions are of one size, so that one is compiled, and the last row fills up the last one: so their size is one
-    between a half and one and a half of `most`, as near to it as rows are not computed in vain.
+    between a half of `most` and all of it, as near to it as rows are not computed in vain. Cores share it evenly.
 
     >>> in_portions(lambda x: x - x.shape[0], 4, jnp.arange(11.0))
     Array([-4., -3., -2., -1.,  0.,  1.,  2.,  3.,  4.,  5.,  6.], dtype=float32)
     """
     batch = jax.tree.leaves(rows)[0].shape[0]
-    if most is None or batch < 2 * most:
+    if most is None or batch <= most:
         return run(*rows)
-    sizes = range((most + 1) // 2, most + most // 2 + 1)
-    size = min(sizes, key=lambda size: -(-batch // size) * size * (1 + abs(size - most) / (10 * most)))
+    step = cores() if most >= cores() else 1
+    sizes = range(most // step * step, (most - 1) // 2, -step)
+    cost = {size: -(-batch // size) * size * (1 + (most - size) / (5 * most)) for size in sizes}
+    if batch < 2 * most:
+        cost[batch] = _WHOLE * batch
+    size = min(cost, key=cost.__getitem__)
+    if size == batch:
+        return run(*rows)
     count = -(-batch // size)
 
     def apart(leaf: Any) -> Any:

@@ -85,6 +85,11 @@ class Split:
             )
         return Axes.of(shape, space=tuple(range(1, len(shape) - 1)), channel=len(shape) - 1)
 
+    @property
+    def widest(self) -> int:
+        """The bytes of the largest array inside of the model, of one example; 0: unknown."""
+        return self.source.widest if self.source else 0
+
     def bound(self, params: Any) -> Any:
         """The first argument of `features` and `head` in a compiled program."""
         return params if self.bind is None else self.bind(params)

@@ -38,9 +38,10 @@ MODEL = camjax.Model(
 
 @pytest.fixture
 def portions_of(monkeypatch):
-    """Sets how many pictures of 16x16 run at a time."""
+    """Sets how many pictures of 16x16 run at a time; what was traced before, of other numbers, is forgotten."""
 
     def set_most(count):
+        jax.clear_caches()
         monkeypatch.setattr("camjax._options.entries", lambda: None if count is None else count * SIZE)
 
     return set_most
@@ -79,13 +80,37 @@ def test_portions_change_nothing(portions_of, case, batch):
         np.testing.assert_allclose(got, expected, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize(("batch", "count"), [(7, None), (8, 2), (9, 3), (10, 2), (13, 7), (25, 5)])
-def test_a_batch_of_two_portions_or_more_is_divided_into_equal_ones(portions_of, batch, count):
-    portions_of(4)  # or two to six, where so fewer rows are left over
+@pytest.mark.parametrize(("cores", "batch", "count"), [
+    (1, 4, None), (1, 7, None), (1, 8, 2), (1, 9, 3), (1, 10, 5), (1, 25, 7), (2, 7, None), (2, 9, 5), (4, 9, 3),
+    (8, 9, 3),
+])  # fmt: skip
+def test_a_batch_is_divided_into_equal_portions(portions_of, monkeypatch, cores, batch, count):
+    monkeypatch.setattr(_portions, "cores", lambda: cores)
+    portions_of(4)  # or two or three, where so fewer rows are computed in vain; of two cores each has as many
     f = camjax.explainer(MODEL, pictures(1))
     text = str(jax.make_jaxpr(f)(MODEL, pictures(batch), 1))
     assert text.count(" scan[") == (count is not None)
     assert count is None or f"length={count}" in text
+
+
+def test_a_portion_of_wide_maps_fits_into_memory_that_is_kept(monkeypatch):
+    entries, x = 8 * SIZE, pictures(1)
+    widest = camjax.split(MODEL, x).widest
+    assert widest == SIZE * 4  # wider than the first stage, of 8x8x8
+    monkeypatch.setattr(_portions, "cores", lambda: 2)
+    for kept, count in ((16, 8), (7, 7), (2, 2), (1, 8)):  # as many examples fit; of fewer than cores, nothing is won
+        monkeypatch.setattr(_portions, "_KEPT", 2 * kept * widest)
+        assert _portions.most(entries, x, widest) == count
+    assert _portions.most(entries, x, 0) == 8  # unknown, as of a split by hand
+    assert camjax.Split(lambda params, x: (x, None), lambda params, A, rest: A).widest == 0
+
+
+def test_explaining_divides_batches_by_the_widest_map(portions_of, monkeypatch):
+    portions_of(8)
+    monkeypatch.setattr(_portions, "cores", lambda: 2)
+    monkeypatch.setattr(_portions, "_KEPT", 2 * 2 * camjax.split(MODEL, pictures(1)).widest)
+    text = str(jax.make_jaxpr(camjax.explainer(MODEL, pictures(1)))(MODEL, pictures(8), 1))
+    assert "length=4" in text
 
 
 def test_memory_is_that_of_a_portion(portions_of):

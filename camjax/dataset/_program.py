@@ -110,7 +110,7 @@ class Program:
         answers_of = functools.partial(_answers, explain, first if self.classes else None, question, target, preprocess)
 
         def run(model: Any, x: Any, *of_rows: Any) -> Answers:
-            return in_portions(functools.partial(answers_of, model), most(entries(), x), x, *of_rows)
+            return in_portions(functools.partial(answers_of, model), most(entries(), x, first.widest), x, *of_rows)
 
         whole, rows = PartitionSpec(), PartitionSpec(AXIS)
         sharded = jax.shard_map(

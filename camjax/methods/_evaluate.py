@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
 
 def each(function: Callable[[Any], Any], count: int, chunk: int) -> Any:
-    """`function(0) .. function(count - 1)`, stacked; `chunk` at a time."""
-    return jax.lax.map(function, jnp.arange(count), batch_size=min(chunk, count))
+    """`function(0) .. function(count - 1)`, stacked; at most `chunk` at a time, all times as many.
+
+    So `function` is compiled once: the last one fills up what is left over.
+    """
+    times = -(-count // min(chunk, count))
+    size = -(-count // times)
+    found = jax.lax.map(function, jnp.minimum(jnp.arange(times * size), count - 1), batch_size=size)
+    return found if times * size == count else jax.tree.map(lambda leaf: leaf[:count], found)
 
 
 def mean_of(function: Callable[[Any], Any], count: int, chunk: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -155,6 +156,13 @@ def reached(equations: Iterable[Equation], sources: Iterable[Value]) -> set[Valu
         if not found.isdisjoint(equation.values):
             found.update(equation.outputs)
     return found
+
+
+def widest(program: Program) -> int:
+    """The bytes of the largest array that depends on the inputs, of one example."""
+    equations = live(program.equations, program.outputs)
+    values = filter(is_float, reached(equations, program.inputs))
+    return max((math.prod(value.shape) * dtype_of(value).itemsize for value in values), default=0)
 
 
 def close(program: Program, wanted: Iterable[Value], opened: Iterable[int] = ()) -> Program:

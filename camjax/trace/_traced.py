@@ -17,7 +17,7 @@ from camjax.trace._blocks import Attentions, attends
 from camjax.trace._cut import Cut
 from camjax.trace._flatten import flatten
 from camjax.trace._grid import Grids
-from camjax.trace._program import Program, Value, live
+from camjax.trace._program import Program, Value, live, widest
 from camjax.trace._scopes import Place, silent
 from camjax.trace._sites import Sites
 from camjax.trace._stages import stages
@@ -72,6 +72,11 @@ class Traced:
     def captured(self) -> list[Any]:
         """The arrays that the model's function captured."""
         return list(getattr(self._closed, "consts", ()))
+
+    @functools.cached_property
+    def widest(self) -> int:
+        """The bytes of the largest array between the model's input and its outputs, of one example."""
+        return widest(self._analysis().program)
 
     @functools.cached_property
     def layers(self) -> Layers:
