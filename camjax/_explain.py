@@ -69,8 +69,8 @@ def explain(
         strict: whether what only values tell (a class out of range, NaN, a zero gradient) raises. With False, and
             always under `jax.jit`, it is told by `Explanation.status` alone.
         chunk: how many evaluations of the head or of the model, over batch and targets, run at once; bounds memory.
-            None: 128 of the head, 32 of the whole model; on a CPU a large batch then runs in portions, too, of about
-            four pictures of 224x224 for each core, or as many entries.
+            None: 128 of the head, 32 of the whole model; on a CPU a batch then runs in portions, too, of up to four
+            pictures of 224x224 for each core, or as many entries, and fewer where the model's maps are wide.
         ids: `[B]` integers, the examples' own numbers, for methods that draw random numbers: an example's noise depends
             on `key` and its id alone. By default 0 to B-1.
         key: a `jax.random.key`, for those methods.

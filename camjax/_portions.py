@@ -1,4 +1,5 @@
 """How many examples a CPU takes at a time: of more, what lies between two layers leaves its caches, and all is slower.
+Of fewer still, a process keeps the memory from call to call (glibc, up to 32 MB a block), and no page is cleared anew.
 
 `benchmarks/portions.py` measured it; its table is in `benchmarks/portions.md`. An accelerator takes all at once.
 """
