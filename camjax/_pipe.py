@@ -19,7 +19,7 @@ from camjax._explanation import Explanation, Status
 from camjax._linear import by_class, one_gradient
 from camjax._needs import EVALUATES, any_nan, evaluates_model
 from camjax._options import Options
-from camjax._portions import evenly, in_groups, in_portions, most
+from camjax._portions import evenly, in_groups, in_portions, most, widest
 from camjax._split import Split
 from camjax._target import Target, logits
 from camjax.methods._contract import Method, needs_of
@@ -59,7 +59,7 @@ def _explain_batch(
         ids = key = None
     elif ids is None:
         ids = jnp.arange(batch)
-    at_once = most(options.entries, x, splits[0].widest) if isinstance(batch, int) else None
+    at_once = most(options.entries, x, widest(splits, target.count)) if isinstance(batch, int) else None
     if at_once is not None and evaluates_model(method):
         options = dataclasses.replace(options, chunk=min(options.chunk, at_once))
 

@@ -6,17 +6,22 @@ Of fewer still, a process keeps the memory from call to call (glibc, up to 32 MB
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from camjax._cores import cores
 
+if TYPE_CHECKING:
+    from camjax._split import Split
+
 PER_CORE = 4 * 224 * 224 * 3
 _KEPT = 32 << 20  # bytes; what is larger glibc asks of the system anew in each call, which clears every page of it
+_FEW = 16  # targets
 _WHOLE = 1.1  # of fewer than two portions
 
 
@@ -48,6 +53,15 @@ def most(entries: int | None, x: Any, widest: int = 0) -> int | None:
     return min(many, fit) if fit >= cores() else many
 
 
+def widest(splits: Sequence[Split], targets: int = 1) -> int:
+    """The bytes of a model's widest map, of one example, if portions are to be chosen by it; else 0.
+
+    They are not for several layers, as small ones take the gradients through convolutions longer, nor for many targets,
+    as the weights of each, which are returned, are copied from every portion.
+    """
+    return splits[0].widest if len(splits) == 1 and targets <= _FEW else 0
+
+
 def in_portions(run: Callable[..., Any], most: int | None, *rows: Any) -> Any:
     """`run(*rows)`, of so many rows at a time at most; a batch of less than two portions may run as it is.
 
@@ -74,8 +88,16 @@ def in_portions(run: Callable[..., Any], most: int | None, *rows: Any) -> Any:
         filled = leaf if count * size == batch else leaf[jnp.minimum(jnp.arange(count * size), batch - 1)]
         return filled.reshape(count, size, *leaf.shape[1:])
 
-    found = jax.lax.map(lambda part: run(*part), jax.tree.map(apart, rows))
+    found = jax.lax.map(functools.partial(_alone, run), jax.tree.map(apart, rows))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:batch], found)
+
+
+def _alone(run: Callable[..., Any], part: Any) -> Any:
+    # XLA would compute in front of the loop what does not depend on the part, once for each reader, and no longer see
+    # that two of them are the same: the model would be evaluated for the explanation and for the prediction.
+    run, shared = jax.closure_convert(run, *part)
+    part, shared = jax.lax.optimization_barrier((part, shared))
+    return run(*part, *shared)
 
 
 def in_groups(one: Any, axes: tuple[int | None, ...], size: int, x: Any, leaves: tuple[Any, ...], ids: Any) -> Any:

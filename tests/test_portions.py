@@ -105,6 +105,12 @@ def test_a_portion_of_wide_maps_fits_into_memory_that_is_kept(monkeypatch):
     assert camjax.Split(lambda params, x: (x, None), lambda params, A, rest: A).widest == 0
 
 
+def test_several_layers_and_many_targets_are_not_divided_by_the_widest_map():
+    split = camjax.split(MODEL, pictures(1))
+    assert _portions.widest((split,), 1) == _portions.widest((split,), 16) == split.widest
+    assert _portions.widest((split, split), 1) == _portions.widest((split,), 1000) == 0
+
+
 def test_explaining_divides_batches_by_the_widest_map(portions_of, monkeypatch):
     portions_of(8)
     monkeypatch.setattr(_portions, "cores", lambda: 2)

@@ -17,7 +17,7 @@ from camjax import images
 from camjax._example import class_scores, wide
 from camjax._layers import splits
 from camjax._model import Preprocess
-from camjax._portions import entries, in_portions, most
+from camjax._portions import entries, in_portions, most, widest
 from camjax._target import logits
 from camjax.dataset._sharding import AXIS, Places
 from camjax.dataset._target import is_label, target_of
@@ -110,7 +110,8 @@ class Program:
         answers_of = functools.partial(_answers, explain, first if self.classes else None, question, target, preprocess)
 
         def run(model: Any, x: Any, *of_rows: Any) -> Answers:
-            return in_portions(functools.partial(answers_of, model), most(entries(), x, first.widest), x, *of_rows)
+            at_once = most(entries(), x, widest(cuts))
+            return in_portions(functools.partial(answers_of, model), at_once, x, *of_rows)
 
         whole, rows = PartitionSpec(), PartitionSpec(AXIS)
         sharded = jax.shard_map(
