@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from camjax.trace._cpu_kernels import Window, dense, tangent
+from camjax.trace._cpu_kernels import Window, closed, dense, tangent
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -66,7 +66,7 @@ def _in_tiles(window: Window, x: Any, k: Any) -> Any:
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0)])
     x = lax.optimization_barrier(x)  # else each tile's entry is padded by itself
     tiles = [[x[:, i : i + 2 * rows - 1 : 2, j : j + 2 * columns - 1 : 2] for j in range(4)] for i in range(4)]
-    weights = _weights(k)
+    weights = [closed(u) for u in _weights(k)]  # else a loop cuts them out of one array in each of its rounds
     products = [
         [_product(window, v, weights[4 * i + j]) for j, v in enumerate(row)] for i, row in enumerate(_both(_b, tiles))
     ]

@@ -92,6 +92,13 @@ def test_it_multiplies_half_as_often():
     assert operations(lambda x, k: winograd(window(), x, k)) < 0.6 * operations(convolution)
 
 
+def test_a_loop_does_not_cut_out_the_transformed_weights_in_each_round():
+    x, k = arrays(1, 24, 24, channels=256, outputs=256)
+    looped = jax.jit(lambda x, k: lax.map(lambda strength: winograd(window(), strength * x, k).sum(), jnp.arange(4.0)))
+    needed = looped.lower(x, k).compile().memory_analysis().temp_size_in_bytes
+    assert needed < 2.5 * 16 / 9 * k.nbytes  # all 16 in one array, and apart; a third time if they are cut in the loop
+
+
 def test_few_tiles_in_the_whole_batch_are_a_convolution():
     def convolves(f, *batch):
         x, k = arrays(*batch, 1, 14, 14)
