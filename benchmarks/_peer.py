@@ -3,7 +3,7 @@
 {"network": SPEC, "layer": PATH, "batch": N, "method": NAME, "classes": N, "dtype": NAME, "compile": BOOL}
                     makes them ready; answers the logits, what there is to be timed, and why what failed did
 {"time": NAME}      answers the seconds of one call
-{"memory": NAME}    answers by how many MB the process grows meanwhile
+{"weigh": NAME}     answers these, and by how many MB the process grows meanwhile
 {"device": true}    answers on what it runs, a GPU if torch finds one
 """
 
@@ -21,7 +21,7 @@ import timm
 import torch
 import torchcam.methods
 import torchvision
-from _timing import CORES, images, memory, seconds
+from _timing import CORES, images, seconds, weighed
 from captum.attr import LayerGradCam
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -120,8 +120,8 @@ def main() -> None:
             warnings.simplefilter("ignore")  # the peers' own, of every call
             if "time" in request:
                 answer: Any = seconds(ready[request["time"]])
-            elif "memory" in request:
-                answer = memory(ready[request["memory"]])
+            elif "weigh" in request:
+                answer = weighed(ready[request["weigh"]])
             elif "device" in request:
                 answer = device()
             else:

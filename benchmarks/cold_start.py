@@ -13,7 +13,6 @@ the cache saves nothing.
 """
 
 import argparse
-import importlib.metadata
 import os
 import platform
 import statistics
@@ -22,6 +21,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+from _timing import setting
 
 PEERS_IMPORT = "import torch, pytorch_grad_cam"
 PEERS_SCRIPT = """
@@ -74,26 +75,11 @@ def measure(command: list[str], cwd: str, **variables: str) -> Run:
     return Run(seconds, user + system, kilobytes / 1024)
 
 
-def row(what: str, versions: str, runs: list[Run]) -> str:
+def row(what: str, runs: list[Run]) -> str:
     """One line of the table: medians, and the fastest and the slowest run."""
     wall, processor, memory = (statistics.median(column) for column in zip(*runs, strict=True))
     fastest, slowest = min(run.seconds for run in runs), max(run.seconds for run in runs)
-    cells = (
-        what,
-        versions,
-        f"{wall:.2f} s ({fastest:.2f} to {slowest:.2f})",
-        f"{processor:.2f} s",
-        f"{memory:.0f} MB",
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def processor() -> str:
-    """The processor's name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return f"| {what} | {wall:.2f} s ({fastest:.2f} to {slowest:.2f}) | {processor:.2f} s | {memory:.0f} MB |"
 
 
 def main() -> int:
@@ -125,13 +111,12 @@ def main() -> int:
                 run = measure(command, folder, **variables)
                 runs[name] += [run] if turn else []
 
-    ours = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("camjax", "jax"))
     theirs = subprocess.run([peers, "-c", PEERS_VERSIONS], check=True, capture_output=True, text=True).stdout.strip()
-    print(f"Median of {options.repetitions} (fastest to slowest), {os.cpu_count()} cores of {processor()}:\n")
-    print("| | versions | wall time | processor time | peak memory |")
-    print("|---|---|---|---|---|")
+    here = setting("camjax", "jax", also=f"Python {platform.python_version()}")
+    print(f"Median of {options.repetitions} (fastest to slowest). {here}; the peers with {theirs}.\n")
+    print("| from nothing to a picture on disk | wall time | processor time | peak memory |\n|---|---|---|---|")
     for name, found in runs.items():
-        print(row(name, theirs if "peers" in name else f"{ours}, Python {platform.python_version()}", found))
+        print(row(name, found))
     embedded, imported, _, converted, again, scripted = (
         statistics.median(run.seconds for run in found) for found in runs.values()
     )

@@ -8,12 +8,13 @@ far the process grew at its peak beyond what it held with the module in it. Prin
 if a network takes longer than the time beside it or more memory than its weights and 100 MB for the program.
 """
 
-import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from _timing import setting
 
 LIMITS = {
     "torchvision:resnet50": 10,
@@ -50,7 +51,8 @@ def convert(spec: str) -> None:
 
 def main() -> int:
     """Measures, prints the table and judges the claim."""
-    print(f"{os.cpu_count()} cores\n\n| network | conversion | weights | peak beyond the module |\n|---|---|---|---|")
+    print(setting("jax", "torch"), end="\n\n")
+    print("| network | conversion | weights | peak beyond the module |\n|---|---|---|---|")
     holds = True
     for spec, limit in LIMITS.items():
         done = subprocess.run([sys.executable, __file__, spec], check=True, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """Claim: what camjax evaluates on a CPU instead of a convolution, or of pooling, is faster.
 
-    .venv/bin/python benchmarks/convolutions.py > benchmarks/convolutions.md
+    .venv/bin/python benchmarks/convolutions.py
 
 Shapes of MobileNetV2, EfficientNet, ConvNeXt, ViT, ResNet, ResNeXt, DenseNet, Inception and VGG. Each expression is
 compiled as the pipe compiles it, for one example under `jax.vmap`, with the channels last; all of a row take turns, and
@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from _timing import setting
 from jax import lax
 
-from camjax._cores import cores
 from camjax.trace._cpu_grouped import grouped
 from camjax.trace._cpu_kernels import Window, dense, depthwise, pointwise, tiles, unfolded
 from camjax.trace._cpu_wide import convolve
@@ -241,8 +241,7 @@ def _done(run: Callable[..., Any], *arrays: Any) -> Any:
 
 def main() -> int:
     """Measures, prints the tables and judges the claim."""
-    print("# Convolutions on a CPU\n")
-    print(f"Milliseconds on {cores()} core(s), jax {jax.__version__}; made by `benchmarks/convolutions.py`.")
+    print(f"Milliseconds. {setting('jax')}.")
     holds = True
     for title, kind in KINDS.items():
         names = [_BY_XLA, *kind.expressions]

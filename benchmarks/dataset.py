@@ -119,7 +119,7 @@ def read(case: Case, source: object) -> Rate:
 
 def throughput(repeats: int, scale: int) -> bool:
     """Prints the table; whether the claim holds."""
-    print(setting("jax", device=jax.devices()[0].device_kind) + f", batches of {BATCH}\n")
+    print(setting("jax", also=jax.devices()[0].device_kind) + f", batches of {BATCH}\n")
     print("| network | JPEG files | from memory | from files | ratio | in processor time | bound |")
     print("|---|---|---|---|---|---|---|", flush=True)
     holds = True

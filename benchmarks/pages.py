@@ -73,7 +73,7 @@ def main() -> int:
         print(*measured(options.one, options.batch))
         return 0
 
-    print(setting("jax", device=f"Linux {os.uname().release}"), end="\n\n")
+    print(setting("jax", also=f"Linux {os.uname().release}"), end="\n\n")
     print(f"| Grad-CAM, batch {options.batch} | pages of 4 kB | | huge pages | | times as long |\n|{'---|' * 6}")
     holds = True
     for spec in options.networks:

@@ -1,6 +1,6 @@
 """Claim: time and memory grow no faster than the work, along each axis: batch, channels, classes, resolution, devices.
 
-    .venv/bin/python benchmarks/scaling.py [--plot scaling.png]
+    .venv/bin/python benchmarks/scaling.py [--chart scaling.png]
 
 The testbed's network, which takes pictures of any size. Along each axis but that of devices the table has the time of a
 call, after compiling, and the temporary memory that the compiled program asks for; and, from one row to the next, how
@@ -99,7 +99,7 @@ def draw(found: dict[str, list[Point]], path: Path) -> None:
 def main() -> int:
     """Measures, prints the table and judges the claim."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--chart", type=Path)
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", DEVICES)
     print(setting("jax"), end="\n\n")
@@ -119,8 +119,8 @@ def main() -> int:
         work = last.work / first.work
         holds &= last.seconds / first.seconds <= TIME * work
         holds &= last.megabytes / first.megabytes <= MEMORY * work
-    if options.plot is not None:
-        draw(found, options.plot)
+    if options.chart is not None:
+        draw(found, options.chart)
     if not holds:
         print("the claim does not hold", file=sys.stderr)
     return int(not holds)

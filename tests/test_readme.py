@@ -104,6 +104,21 @@ def test_the_picture_is_what_the_first_command_writes(tmp_path: Path):
     assert difference.mean() < 1
 
 
+def test_the_benchmarks_tables_are_those_that_were_printed():
+    text = README.read_text(encoding="utf-8")
+    section = text[text.index("## Benchmark") : text.index("## Do maps find the object?")]
+    rows = {line for line in section.splitlines() if line.startswith("| ")}
+    pages = [path.read_text(encoding="utf-8") for path in (README.parent / "benchmarks").glob("*.md")]
+    assert len(rows) > 10
+    assert rows <= {line for page in pages for line in page.splitlines()}
+
+
+def test_a_benchmarks_page_says_where_and_when_it_was_made():
+    for name in re.findall(r"\]\(benchmarks/(\w+\.md)\)", README.read_text(encoding="utf-8")):
+        page = (README.parent / "benchmarks" / name).read_text(encoding="utf-8")
+        assert re.search(r"\d cores .*jax \d+\.\d+.* 20\d\d-\d\d-\d\d", page), name
+
+
 def test_the_pictures_exist():
     for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text(encoding="utf-8")):
         assert os.path.getsize(README.parent / path) < 500_000
