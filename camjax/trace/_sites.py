@@ -18,9 +18,10 @@ import jax.numpy as jnp
 from camjax._axes import Axes
 from camjax._example import wide
 from camjax._split import Split
+from camjax.trace._cpu import run as run_fast
 from camjax.trace._grid import Grids
 from camjax.trace._kinds import POINTWISE, Kind, homogeneous, kind, moving
-from camjax.trace._program import Equation, Program, Value, close, evaluate, is_float, live, read, shape_of
+from camjax.trace._program import Equation, Program, Value, close, is_float, live, read, shape_of
 from camjax.trace._residuals import residuals
 from camjax.trace._scopes import uses
 from camjax.trace._taps import fixed
@@ -50,16 +51,23 @@ class Sites:
         program: the program, its tail removed, its scans closed (each is one equation).
         batched: for each leaf of the outputs, whether it has a batch axis.
         rebuild: from the leaves of the outputs to the outputs.
+        rewrite: whether convolutions are evaluated as a CPU is fast at, as in the model's halves.
     """
 
-    def __init__(self, program: Program, batched: Sequence[bool], rebuild: Callable[[Sequence[Any]], Any]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        batched: Sequence[bool],
+        rebuild: Callable[[Sequence[Any]], Any],
+        rewrite: bool = True,
+    ) -> None:
         opened = live(program.equations, program.outputs)
         use = uses(program, opened)
         self.grids = Grids(program, opened, use)
         wanted = [atom for atom in program.outputs if isinstance(atom, Value)]
         self._program = close(program, wanted)
         self._equations = live(self._program.equations, program.outputs)
-        self._batched, self._rebuild = tuple(batched), rebuild
+        self._batched, self._rebuild, self._rewrite = tuple(batched), rebuild, rewrite
         changing = _changing(program, opened)
         self._changing = changing | _changing(program, self._equations)
         self._free = [i for i, a in enumerate(program.outputs) if isinstance(a, Value) and a in self._changing]
@@ -114,7 +122,7 @@ class Sites:
             moved = dict(zip(ends, nudges, strict=True))
             biases: dict[Value, Any] = {}
             for e in self._equations:
-                evaluate([e], env)
+                env.update(zip(e.outputs, run_fast([e], env, e.outputs, self._rewrite), strict=True))
                 if e in self._biased:
                     biases |= self._bias(e, env, biases)
                 env.update((v, env[v] + moved[v]) for v in e.outputs if v in moved)

@@ -180,7 +180,7 @@ class Traced:
         if scores not in self._sites:
             program, _ = self._before_tail(flatten(self._closed, self._n_params, peel=None), scores)
             rebuild = functools.partial(jax.tree.unflatten, self._out_tree)
-            self._sites[scores] = Sites(program, self._batched, rebuild)
+            self._sites[scores] = Sites(program, self._batched, rebuild, self._rewrite)
         return self._sites[scores]
 
     def attentions(self, scores: str = "logits") -> Attentions:

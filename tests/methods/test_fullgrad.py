@@ -167,3 +167,21 @@ def test_it_can_be_jitted_and_large_captured_arrays_are_arguments():
     want = camjax.explain(model, x, 1, method=FullGrad())
     got = jax.jit(lambda model, x: f(model, x, 1).raw)(model, x)
     np.testing.assert_allclose(got[:, 0], want.raw, rtol=1e-9)
+
+
+def test_a_cpu_evaluates_and_differentiates_by_what_is_faster_than_a_convolution():
+    dims = ("NHWC", "HWIO", "NHWC")
+
+    def apply(p, x):  # patches, and channel by channel
+        x = jax.lax.conv_general_dilated(x, p["patches"], (4, 4), "VALID", dimension_numbers=dims)
+        x = jax.lax.conv_general_dilated(x, p["own"], (1, 1), "SAME", dimension_numbers=dims, feature_group_count=8)
+        return jax.nn.relu(x).mean((1, 2))
+
+    params, x = {"patches": jnp.ones((4, 4, 3, 8)), "own": jnp.ones((3, 3, 1, 8))}, jnp.ones((1, 16, 16, 3))
+
+    def convolves(rewrite):
+        model = camjax.Model(apply, params, rewrite=rewrite)
+        program = jax.jit(camjax.explainer(model, x, method=FullGrad())).lower(model, x, 0).compile()
+        return "convolution(" in (program.as_text() or "")
+
+    assert [convolves(False), convolves(True)] == [True, jax.default_backend() != "cpu"]
