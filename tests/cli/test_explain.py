@@ -91,6 +91,7 @@ def test_what_the_column_says_depends_on_the_models_tail(camjax):
 
 
 def test_scores_after_the_softmax_on_request(camjax):
+    picture(right=(20, 20, 120)).save("photos/a.png")  # more red than blue
     one = ("explain", "photos/a.png", "-t", "red")
     before = camjax(*one, model=FACTORIES + "softmax")
     after = camjax(*one, "--scores", "outputs", model=FACTORIES + "softmax")

@@ -9,12 +9,14 @@ from flax import linen as nn
 import camjax
 from camjax.saliency import GuidedBackprop
 
+WIDTH = 24  # of fewer units none may be left that has a positive gradient all the way
+
 
 class Block(nn.Module):
     @nn.compact
     def __call__(self, x, _):
-        x = nn.relu(nn.LayerNorm(name="norm")(nn.Dense(6, name="first")(x)))
-        return nn.relu6(nn.Dense(6, name="second")(x)), None
+        x = nn.relu(nn.LayerNorm(name="norm")(nn.Dense(WIDTH, name="first")(x)))
+        return nn.relu6(nn.Dense(WIDTH, name="second")(x)), None
 
 
 class Network(nn.Module):
@@ -50,7 +52,7 @@ def by_hand(params, x):
 
 
 def test_guided_backpropagation_through_scanned_and_rematerialised_blocks():
-    x = jax.random.normal(jax.random.key(1), (2, 6))
+    x = jax.random.normal(jax.random.key(1), (2, WIDTH))
     variables = Network().init(jax.random.key(0), x)
     model = camjax_flax.from_linen(Network(), variables)
     found = camjax.attribute(model, x, 0, method=GuidedBackprop()).values
