@@ -11,6 +11,7 @@ run on the machine meanwhile. A page says so if its claim did not hold, and then
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -38,14 +39,14 @@ WITH_PEERS = ("cold_start", "gradcam", "evaluations", "memory")
 CHARTS = ("gradcam", "scaling")
 
 
-def page(name: str, arguments: list[str], printed: str, holds: bool) -> str:
-    """What a benchmark printed, with its title, and its claim, and whether that held."""
+def page(name: str, arguments: list[str], printed: str, holds: bool, chart: str) -> str:
+    """What a benchmark printed, with its title, and its claim, and whether that held; and its chart, if it has one."""
     docstring = (HERE / f"{name}.py").read_text(encoding="utf-8").removeprefix('"""Claim: ')
     claim, how = " ".join(docstring.partition("\n\n")[0].split()), shlex.join([f"{name}.py", *arguments])
     verdict = "It held." if holds else "In this run it did not hold."
     return (
         f"# {TITLES[name]}\n\nMade by `benchmarks/{how}`, which says what the columns are. The claim: {claim} {verdict}"
-        f"\n\n{printed.strip()}\n"
+        f"\n\n{printed.strip()}\n" + (f"\n![{TITLES[name]}]({chart})\n" if chart else "")
     )
 
 
@@ -66,12 +67,14 @@ def main() -> int:
     for name in names:
         command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
         command += ["--peers", options.peers] if name in WITH_PEERS else []
-        command += ["--chart", str(options.charts / f"{name}.png")] if options.charts and name in CHARTS else []
+        chart = options.charts / f"{name}.png" if options.charts and name in CHARTS else None
+        command += ["--chart", str(chart)] if chart else []
         print(f"{name} ...", file=sys.stderr, flush=True)
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
         if done.returncode:
             failed.append(name)
-        made = page(name, arguments, done.stdout, done.returncode == 0)
+        beside = os.path.relpath(chart, options.out or Path()) if chart else ""
+        made = page(name, arguments, done.stdout, done.returncode == 0, beside)
         print(made, flush=True)
         if options.out and done.stdout:
             (options.out / f"{name}.md").write_text(made, encoding="utf-8")
