@@ -59,7 +59,7 @@ class Sites:
         program: Program,
         batched: Sequence[bool],
         rebuild: Callable[[Sequence[Any]], Any],
-        rewrite: bool = True,
+        rewrite: bool,
     ) -> None:
         opened = live(program.equations, program.outputs)
         use = uses(program, opened)

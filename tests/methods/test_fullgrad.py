@@ -177,11 +177,12 @@ def test_a_cpu_evaluates_and_differentiates_by_what_is_faster_than_a_convolution
         x = jax.lax.conv_general_dilated(x, p["own"], (1, 1), "SAME", dimension_numbers=dims, feature_group_count=8)
         return jax.nn.relu(x).mean((1, 2))
 
-    params, x = {"patches": jnp.ones((4, 4, 3, 8)), "own": jnp.ones((3, 3, 1, 8))}, jnp.ones((1, 16, 16, 3))
-
-    def convolves(rewrite):
-        model = camjax.Model(apply, params, rewrite=rewrite)
-        program = jax.jit(camjax.explainer(model, x, method=FullGrad())).lower(model, x, 0).compile()
-        return "convolution(" in (program.as_text() or "")
-
-    assert [convolves(False), convolves(True)] == [True, jax.default_backend() != "cpu"]
+    random = np.random.default_rng(0)
+    params = {"patches": random.normal(size=(4, 4, 3, 8)), "own": random.normal(size=(3, 3, 1, 8))}
+    x = jnp.asarray(random.normal(size=(1, 16, 16, 3)))
+    models = [camjax.Model(apply, params, rewrite=rewrite) for rewrite in (False, True)]
+    programs = [jax.jit(camjax.explainer(m, x, method=FullGrad())).lower(m, x, 0).compile() for m in models]
+    convolves = ["convolution(" in (program.as_text() or "") for program in programs]
+    assert convolves == [True, jax.default_backend() != "cpu"]
+    plain, fast = (program(m, x, 0).raw for program, m in zip(programs, models, strict=True))
+    np.testing.assert_allclose(fast, plain, rtol=1e-10)
