@@ -6,8 +6,8 @@ Shapes of MobileNetV2, EfficientNet, ConvNeXt, ViT, ResNet, ResNeXt, DenseNet, I
 compiled as the pipe compiles it, for one example under `jax.vmap`, with the channels last; all of a row take turns, and
 the medians are compared. "By XLA" is the convolution, or the pooling, as it is. "In a loop" is what methods that
 evaluate a model many times do: there, XLA leaves a convolution in the layout that it has, here PyTorch's, with the
-channels first.
-Prints the Markdown tables on which the rules in `camjax/trace/_cpu.py`, `_cpu_wide.py` and `_cpu_windows.py` rest.
+channels first. "Slopes" are the derivatives by the map alone, which follow from the sum along another.
+Prints the Markdown tables on which the rules in `camjax/trace/_cpu.py` and the files that begin with `_cpu_` rest.
 Exits with 1 if its choice (in bold) does not take less than XLA's in the median over a table, or takes 1.5 times as
 long anywhere (two runs of the same program on a busy machine differ by that).
 """
@@ -123,6 +123,17 @@ FEW_OR_LARGE = [
     )
 ]
 DENSE = [Shape(size, channels, channels, 3, 1, 1) for size, channels in ((56, 64), (14, 256), (7, 512))]
+SMALL = [
+    Shape(*numbers, 1)
+    for numbers in (
+        (7, 512, 512, 3, 1),
+        (13, 64, 256, 3, 1),
+        (17, 192, 192, 3, 1),
+        (14, 512, 512, 3, 2),
+        (28, 256, 256, 3, 2),
+        (28, 64, 64, 3, 2),
+    )
+]
 Run = Callable[[Window, Any, Any], Any]
 _BY_XLA = "by XLA"
 
@@ -166,13 +177,14 @@ def _pooled(window: Window, k: Any) -> dict[str, Any]:
 
 
 class Kind(NamedTuple):
-    """Convolutions, and what is tried instead of XLA's, of which the first is chosen, if one is; whether in a loop."""
+    """Convolutions, and what is tried instead of XLA's, of which the first is chosen, if so; in a loop; slopes."""
 
     shapes: list[Shape]
     expressions: dict[str, Run]
     loop: bool = False
     chosen: bool = True
     instead_of: Run = convolution
+    slopes: bool = False
 
 
 KINDS = {
@@ -194,6 +206,7 @@ KINDS = {
     ),
     "rows too short for several cores": Kind(SHORT, {"strips side by side": convolve}),
     "overlapping windows, pooled": Kind(POOLED, {"largest of shifted maps": shifted}, instead_of=largest),
+    "slopes of small maps": Kind(SMALL, {"matrix product": dense}, slopes=True),
     "in a loop": Kind(DENSE, {"channels last": dense}, loop=True, instead_of=channels_first),
 }
 
@@ -226,6 +239,8 @@ def measured(kind: Kind, shape: Shape, batch: int) -> dict[str, float]:
         arrays = tuple(map(jax.numpy.asarray, arrays))
         mapped = jax.vmap(functools.partial(run, window), (0, None))
         program = functools.partial(looped, mapped) if kind.loop else mapped
+        if kind.slopes:
+            program, arrays = functools.partial(slopes, mapped), (*arrays, jax.numpy.ones_like(mapped(*arrays)))
         runs[name] = functools.partial(_done, jax.jit(program).lower(*arrays).compile(), *arrays)
     return milliseconds(runs, 1 if kind.loop else 7)
 
@@ -233,6 +248,11 @@ def measured(kind: Kind, shape: Shape, batch: int) -> dict[str, float]:
 def looped(run: Callable[[Any, Any], Any], x: Any, k: Any) -> Any:
     """Evaluated four times, of which none can be left out."""
     return lax.map(lambda strength: run(strength * x, k).sum(), jax.numpy.arange(1.0, 5.0))
+
+
+def slopes(run: Callable[[Any, Any], Any], x: Any, k: Any, y: Any) -> Any:
+    """By x, of those by the result."""
+    return jax.vjp(lambda x: run(x, k), x)[1](y)[0]
 
 
 def _done(run: Callable[..., Any], *arrays: Any) -> Any:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
 
+_ENTRIES, _OUTPUTS = 2**19, 64  # of an example's X at most, and of y's channels at least, in a derivative
+
+
 class Window(NamedTuple):
     """Which entries of a picture meet which tap of the kernel, and how products are summed, as XLA says it."""
 
@@ -27,6 +31,11 @@ class Window(NamedTuple):
     dilation: tuple[int, ...]
     precision: Any
     dtype: Any
+
+    def out(self, x: Sequence[int], taps: Sequence[int]) -> tuple[int, ...]:
+        """How many entries of y are along each axis of space, of which x has so many."""
+        sizes = zip(x, self.padding, taps, self.dilation, self.strides, strict=True)
+        return tuple((n + sum(pad) - (t - 1) * d - 1) // stride + 1 for n, pad, t, d, stride in sizes)
 
     def pad(self, x: Float[Array, "n *space c"]) -> Float[Array, "n *padded c"]:
         """Zeros around the picture, or less of it where the padding is negative."""
@@ -66,15 +75,25 @@ def _(window: Window, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 def tangent(window: Window, primals: Any, tangents: Any) -> Any:
-    """A convolution's, of which not both are SymbolicZero, in the layouts that XLA is fast at."""
+    """A convolution's, of which not both are SymbolicZero, as XLA is fast at it and at its transpose."""
     (x, k), (dx, dk) = primals, tangents
     terms = []
-    if not isinstance(dx, SymbolicZero):  # the transpose of this has its kernel in the fast layout
+    if not isinstance(dx, SymbolicZero) and _small(window, x, k):
+        terms.append(unfolded(window, dx, k))
+    elif not isinstance(dx, SymbolicZero):  # the transpose of this has its kernel in the fast layout
         n = k.ndim
         terms.append(_convolution(window, dx, jnp.swapaxes(k, n - 1, n - 2), (n - 2, n - 1)))
     if not isinstance(dk, SymbolicZero):
         terms.append(dense(window, x, dk))
     return functools.reduce(lax.add, terms)
+
+
+def _small(window: Window, x: Any, k: Any) -> bool:
+    # Where y's slope times k, which is then cut apart, takes less than a convolution of short rows, or of rows with
+    # zeros between them: of a small map with many outputs.
+    if not all(isinstance(n, int) for n in x.shape[1:]) or k.shape[-1] < _OUTPUTS:
+        return False
+    return math.prod((*window.out(x.shape[1:-1], k.shape[:-2]), *k.shape[:-1])) <= _ENTRIES
 
 
 def _convolution(window: Window, x: Any, k: Any, outputs_and_inputs: tuple[int, int]) -> Any:

@@ -77,8 +77,7 @@ def _task(columns: int, outputs: int, each: int) -> tuple[int, int]:
 
 def _sizes(window: Window, x: Any, k: Any) -> tuple[int, int, int]:
     # Rows and columns of y, and columns of y that a strip takes, the last ones of which are left out.
-    sizes = zip(x.shape[1:-1], window.padding, k.shape, window.dilation, window.strides, strict=False)
-    rows, columns = ((n + sum(pad) - (taps - 1) * d - 1) // stride + 1 for n, pad, taps, d, stride in sizes)
+    rows, columns = window.out(x.shape[1:-1], k.shape[:-2])
     return rows, columns, -(-(x.shape[2] + sum(window.padding[1])) // window.strides[1])
 
 

@@ -167,6 +167,33 @@ PARAMS = {
 X = jax.random.normal(jax.random.key(1), (2, 4, 9, 7))
 
 
+@pytest.mark.parametrize(
+    ("strides", "dilation", "padding", "outputs", "product"),
+    [
+        ((1, 1), (1, 1), [(1, 1), (1, 1)], 64, True),
+        ((2, 1), (1, 2), [(1, 0), (-1, 2)], 64, True),
+        ((2, 2), (1, 1), [(1, 1), (1, 1)], 63, False),  # few outputs
+        ((1, 1), (1, 1), [(120, 120), (120, 120)], 64, False),  # a large map
+    ],
+)
+def test_the_slope_of_a_small_map_is_a_product(strides, dilation, padding, outputs, product):
+    x, k = kernel(2, 9, 8, 3), kernel(3, 3, 3, outputs)
+    window = _cpu_kernels.Window(strides, tuple(padding), dilation, None, None)
+
+    def plain(x):
+        return _cpu_kernels._convolution(window, x, k, (3, 2))
+
+    slopes = kernel(*plain(x).shape)
+    found = [
+        jax.make_jaxpr(lambda x, y, f=f: jax.vjp(f, x)[1](y)[0])(x, slopes)
+        for f in (lambda x: _cpu_kernels.dense(window, x, k), plain)
+    ]
+    assert [str(one).count(" dot_general") for one in found] == [int(product), 0]
+    assert [str(one).count(" conv_general_dilated") for one in found] == [2 - product, 2]  # forward, and back
+    got, want = (jax.jit(jax.extend.core.jaxpr_as_fun(one))(x, slopes)[0] for one in found)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
 def test_no_map_depends_on_it():
     model = camjax.Model(channels_first, PARAMS)
     plain = dataclasses.replace(model, rewrite=False)
