@@ -59,7 +59,8 @@ class Model:
             channels, 3x3 ones of many (which round to the largest value nearby, so that a sum that is zero need not
             be), those of short rows, which XLA computes on one core alone, and any inside of a loop, as methods that
             evaluate the model many times have it; and pooling between them, over overlapping windows. Calling the model
-            itself, and all other platforms, are unaffected. `dataclasses.replace(model, rewrite=False)` turns it off.
+            itself, and all other platforms, are unaffected. `dataclasses.replace(model, rewrite=False)` turns it off:
+            the program is compiled sooner, by more than rewriting saves on a single picture.
 
     A `Model` is a pytree whose leaves are those of `params`, so `jax.jit`, `jax.grad`, sharding and
     `jax.tree.map` treat it like any other tree of arrays; all else is static.

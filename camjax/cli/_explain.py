@@ -61,7 +61,7 @@ def run(paths: Sequence[Path], question: Question, output: Output) -> int:
     output.check()
     from camjax.cli._engine import Engine  # and with it jax, once nothing else can be wrong
 
-    engine = Engine(question)
+    engine = Engine(question, len(inputs.sources))
     report = _report.Report(engine, len(inputs.sources))
     for path, reason in inputs.failures:
         report.failed(path, reason)

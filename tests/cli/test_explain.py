@@ -117,6 +117,27 @@ def test_batches_have_one_shape_and_change_nothing(camjax, workplace, monkeypatc
         np.testing.assert_allclose(results[batch], results[16], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("options", "rewritten"),
+    [
+        (("photos/a.png",), False),
+        (("photos/a.png", "--method", "eigencam", "-t", "red", "-t", "blue"), False),
+        (("photos/a.png", "photos/b.png"), True),
+        (("photos/a.png", "--batch", "1", "photos/b.png"), True),
+        (("photos/a.png", "--method", "scorecam"), True),  # evaluates the model in a loop
+        (("photos/a.png", "--layer", "features"), True),  # of which convolutions may follow
+        (("photos/a.png", "--size", "257"), True),
+    ],
+)
+def test_one_small_picture_that_passes_once_is_not_worth_rewriting(camjax, monkeypatch, options, rewritten):
+    models, explainer = [], library.explainer
+    monkeypatch.setattr(
+        library, "explainer", lambda model, *a, **k: (models.append(model), explainer(model, *a, **k))[1]
+    )
+    assert camjax("explain", *options).code == 0
+    assert [model.rewrite for model in models] == [rewritten]
+
+
 def test_the_cameras_rotation_turns_the_map_too(camjax, workplace):
     exif = Image.Exif()
     exif[0x0112] = 6  # the stored left is the scene's top
