@@ -27,7 +27,6 @@ TITLES = {
     "costs": "What methods cost, in forward passes",
     "breakdown": "Where the time goes",
     "convolutions": "Convolutions on a CPU",
-    "pages": "Huge pages on Linux",
     "portions": "Batches in portions on a CPU",
     "scaling": "How time and memory grow",
     "conversion": "From PyTorch to JAX",
@@ -63,6 +62,8 @@ def main() -> int:
         parser.error(f"--peers: {', '.join(needs)} compares with the peers; give the Python of their environment")
     if arguments and len(names) != 1:
         parser.error(f"{shlex.join(arguments)}: for a single benchmark alone; name it by --only")
+    for folder in filter(None, (options.out, options.charts)):
+        folder.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in names:
         command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
