@@ -63,7 +63,7 @@ class Engine:
         self._method: Any = METHODS[method]()
         several: Any = question.layers
         if pictures == 1 and not several and _passes_once(self._method) and math.prod(example.shape) <= _ONCE:
-            # What is rewritten for CPUs saves hundredths of a second for a picture, and takes seconds to compile.
+            # What is rewritten for CPUs saves a fraction of a second for a picture, and takes seconds to compile.
             model = dataclasses.replace(model, rewrite=False)
         layer = several if len(several) > 1 else several[0] if several else None
         cuts, fusion = splits(model, example, layer, self._method, None, question.scores, question.fusion)

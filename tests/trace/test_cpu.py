@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import export, lax
+from jax.extend.core import jaxpr_as_fun
 
 import camjax
 from camjax.trace import _cpu, _cpu_kernels, _cpu_order, _cpu_wide, traced
@@ -190,7 +191,7 @@ def test_the_slope_of_a_small_map_is_a_product(strides, dilation, padding, outpu
     ]
     assert [str(one).count(" dot_general") for one in found] == [int(product), 0]
     assert [str(one).count(" conv_general_dilated") for one in found] == [2 - product, 2]  # forward, and back
-    got, want = (jax.jit(jax.extend.core.jaxpr_as_fun(one))(x, slopes)[0] for one in found)
+    got, want = (jax.jit(jaxpr_as_fun(one))(x, slopes)[0] for one in found)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
