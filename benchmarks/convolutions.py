@@ -6,7 +6,7 @@ Shapes of MobileNetV2, EfficientNet, ConvNeXt, ViT, ResNet, ResNeXt, DenseNet, I
 compiled as the pipe compiles it, for one example under `jax.vmap`, with the channels last; all of a row take turns, and
 the medians are compared. "By XLA" is the convolution, or the pooling, as it is. "In a loop" is what methods that
 evaluate a model many times do: there, XLA leaves a convolution in the layout that it has, here PyTorch's, with the
-channels first. "Slopes" are the derivatives by the map alone, which follow from the sum along another.
+channels first. "Slopes" are derivatives by the map, from those by the result.
 Prints the Markdown tables on which the rules in `camjax/trace/_cpu.py` and the files that begin with `_cpu_` rest.
 Exits with 1 if its choice (in bold) does not take less than XLA's in the median over a table, or takes 1.5 times as
 long anywhere (two runs of the same program on a busy machine differ by that).

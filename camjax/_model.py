@@ -60,7 +60,7 @@ class Model:
             be), those of short rows, which XLA computes on one core alone, and any inside of a loop, as methods that
             evaluate the model many times have it; and pooling between them, over overlapping windows. Calling the model
             itself, and all other platforms, are unaffected. `dataclasses.replace(model, rewrite=False)` turns it off:
-            the program is compiled sooner, by more than rewriting saves on a single picture.
+            the program is compiled sooner, which counts for more where a single picture is explained.
 
     A `Model` is a pytree whose leaves are those of `params`, so `jax.jit`, `jax.grad`, sharding and
     `jax.tree.map` treat it like any other tree of arrays; all else is static.

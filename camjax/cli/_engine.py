@@ -151,7 +151,7 @@ class Engine:
 
 
 def _passes_once(method: Any) -> bool:
-    # The features forward, and the head once, and back: no convolution again, nor in a loop, nor its derivative.
+    # The features forward, and the head once, and back: no convolution in a loop, nor any's derivative but the head's.
     return not (EVALUATES | {"lift"}).intersection(needs_of(method))
 
 
