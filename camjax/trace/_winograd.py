@@ -76,7 +76,7 @@ def _in_tiles(window: Window, x: Any, k: Any) -> Any:
 
 def _grid(window: Window, x: Any) -> tuple[int, int]:
     # Rows and columns of tiles.
-    rows, columns = (-(-(n + sum(pad) - 2) // 2) for n, pad in zip(x.shape[1:3], window.padding, strict=True))
+    rows, columns = (-(-n // 2) for n in window.out(x.shape[1:3], (3, 3)))
     return rows, columns
 
 
