@@ -1,4 +1,4 @@
-"""Claim: a call adds less than half a millisecond to the compiled program, whose time is the network's own.
+"""Claim: a call takes less than 3.5 times what `jax.jit` takes by itself, and the program's time is the network's own.
 
     .venv/bin/python benchmarks/breakdown.py [--networks torchvision:resnet50 ...] [--batches 1 8] [--calls 10]
 
@@ -11,7 +11,7 @@ difference.
 The second table has what a call costs beside the program: the time of a call, for a network with as many parameters as
 MobileNetV2, and so small that nothing else is left, of `explain`, which looks up the compiled program and (if strict)
 reads the status of each map, of an `explainer`, and of that under `jax.jit`, which is what jax itself needs, as it does
-for the bare forward pass. The claim holds where `explain` needs less than half a millisecond, and the share of
+for the bare forward pass. The claim holds where `explain` needs less than 3.5 times what that does, and the share of
 "loops" and "moves" in Grad-CAM's time is at most a tenth larger than in the forward pass.
 """
 
@@ -38,7 +38,7 @@ from _timing import NETWORKS, images, seconds, setting
 KINDS = {"convolutions": {"convolution"}, "products": {"dot", "custom-call"}, "windows": {"reduce-window"}}
 MOVES = {"parameter", "constant", "bitcast", "reshape", "copy", "transpose", "pad", "slice", "concatenate", "broadcast"}
 COLUMNS = (*KINDS, "loops", "moves")
-LIMIT = 500e-6
+LIMIT, BARE = 3.5, "`jax.jit` of the forward pass"
 PARAMETERS = 263  # of MobileNetV2, as arrays
 
 
@@ -83,7 +83,7 @@ def main() -> int:
     print("\n| a call of | beside the program |\n|---|---|")
     for name, taken in calls.items():
         print(f"| {name} | {taken * 1e6:.0f} µs |")
-    if not (holds := holds and calls["`explain`"] < LIMIT):
+    if not (holds := holds and calls["`explain`"] < LIMIT * calls[BARE]):
         print("the claim does not hold", file=sys.stderr)
     return int(not holds)
 
@@ -153,7 +153,7 @@ def overheads() -> dict[str, float]:
         "`explain`, not strict": lambda: camjax.explain(model, x, 1, layer="conv", strict=False),
         "`explainer`": lambda: explainer(model, x, 1),
         "`jax.jit(explainer)`": lambda: compiled(model, x, 1),
-        "`jax.jit` of the forward pass": lambda: forward(params, x),
+        BARE: lambda: forward(params, x),
     }
     found = {}
     for name, run in runs.items():

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from camjax import _validate
 from camjax._axes import Axes
@@ -21,6 +20,7 @@ from camjax._target import as_target, check_softmax
 from camjax.fusion import Fusion
 from camjax.methods import GradCAM, Method
 from camjax.methods._contract import retargeted
+from camjax.trace import specs_of
 
 _GRADCAM = GradCAM()
 
@@ -100,7 +100,7 @@ def explainer(
 def _like(tree: Any, skip: int) -> Any:
     # Shapes without the batch axis; dtypes may change (a model may be cast), its structure may not.
     leaves, structure = jax.tree.flatten(tree)
-    return structure, [(leaf.shape if hasattr(leaf, "shape") else np.shape(leaf))[skip:] for leaf in leaves]
+    return structure, [shape[skip:] for shape, _ in specs_of(leaves)]
 
 
 def _check_like(argument: str, got: Any, expected: Any, what: str) -> None:

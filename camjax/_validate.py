@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Int
 
 
+_INT32 = np.iinfo(np.int32)
+
+
 def check_input(x: Any, shapes: bool = False) -> tuple[Any, int]:
     """The input with every leaf a jax array (with `shapes` also `jax.ShapeDtypeStruct`), and its batch size.
 
@@ -42,9 +45,9 @@ def check_input(x: Any, shapes: bool = False) -> tuple[Any, int]:
             raise ValueError(
                 f"x{jax.tree_util.keystr(path)}: expected the batch axis first, got a scalar; use x[None]."
             )
-    sizes = {jax.tree_util.keystr(path) or "x": leaf.shape[0] for path, leaf in leaves}
     batch = leaves[0][1].shape[0]
-    if any(size != batch for size in sizes.values()):
+    if any(leaf.shape[0] != batch for _, leaf in leaves):
+        sizes = {jax.tree_util.keystr(path) or "x": leaf.shape[0] for path, leaf in leaves}
         raise ValueError(f"x: all leaves must have the same batch size, got {sizes}.")
     if isinstance(batch, int) and batch == 0:
         raise ValueError("x: the batch is empty (its first axis has length 0); expected at least one example.")
@@ -91,8 +94,7 @@ def class_indices(spec: Any, batch: int) -> Int[Array, "..."] | np.ndarray:
             "every example use [1, K]: target[None]."
         )
     if isinstance(index, np.ndarray):
-        limit = np.iinfo(np.int32)
-        if index.min() < limit.min or index.max() > limit.max:
+        if index.min() < _INT32.min or index.max() > _INT32.max:
             raise ValueError(f"target: {spec!r} is out of the range of class indices.")
         return index.astype(np.int32)
     return index

@@ -4,4 +4,5 @@ from camjax.trace._table import BESIDE as BESIDE
 from camjax.trace._table import Layer as Layer
 from camjax.trace._table import Layers as Layers
 from camjax.trace._traced import Traced as Traced
+from camjax.trace._tracing import specs_of as specs_of
 from camjax.trace._tracing import traced as traced

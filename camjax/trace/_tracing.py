@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ def traced(model: Model, x: Any) -> Traced:
     params, params_tree = jax.tree.flatten(model.params)
     leaves, x_tree = jax.tree.flatten(x)
     # Without the batch axis: one trace serves every batch size.
-    specs = _specs(params), tuple((shape[1:], dtype) for shape, dtype in _specs(leaves))
+    specs = tuple(specs_of(params)), tuple([(shape[1:], dtype) for shape, dtype in specs_of(leaves)])
     config: Any = jax.config  # its attributes are made at run time
     modes = config.jax_enable_x64, config.jax_default_matmul_precision
     key = (model.apply, params_tree, x_tree, specs, modes, model.rewrite)
@@ -40,12 +39,14 @@ def traced(model: Model, x: Any) -> Traced:
             return found  # belongs to a transformation that is under way, and must not outlive it
         _TRACES[key] = found
         while len(_TRACES) > 64:
-            _TRACES.popitem(last=False)
-    _TRACES.move_to_end(key)
+            del _TRACES[next(iter(_TRACES))]
+    elif next(reversed(_TRACES.values())) is not found:
+        _TRACES.pop(key, None)
+        _TRACES[key] = found
     return found
 
 
-_TRACES: OrderedDict[Hashable, Traced] = OrderedDict()
+_TRACES: dict[Hashable, Traced] = {}  # the one used last is the last
 
 
 def _trace(model: Model, x: Any) -> Traced:
@@ -100,11 +101,12 @@ def _trace(model: Model, x: Any) -> Traced:
     )
 
 
-def _specs(leaves: Sequence[Any]) -> tuple[tuple[Any, Any], ...]:
-    try:  # in every call, for hundreds of parameters
-        return tuple([(a.shape, a.dtype) for a in leaves])
+def specs_of(leaves: Sequence[Any]) -> list[tuple[tuple[int, ...], Any]]:
+    """Each leaf's shape and dtype; asked in every call, for hundreds of parameters."""
+    try:  # through `aval`, which an array's own properties each look up again
+        return [(a.shape, a.dtype) for a in [getattr(a, "aval", a) for a in leaves]]
     except AttributeError:  # a Python number among them
-        return tuple([(np.shape(a), a.dtype if hasattr(a, "dtype") else np.result_type(a)) for a in leaves])
+        return [(np.shape(a), a.dtype if hasattr(a, "dtype") else np.result_type(a)) for a in leaves]
 
 
 def _struct(a: Any) -> jax.ShapeDtypeStruct:
