@@ -100,7 +100,7 @@ def explainer(
 def _like(tree: Any, skip: int) -> Any:
     # Shapes without the batch axis; dtypes may change (a model may be cast), its structure may not.
     leaves, structure = jax.tree.flatten(tree)
-    return structure, [shape[skip:] for shape, _ in specs_of(leaves)]
+    return structure, [shape[skip:] for shape in specs_of(leaves)[0]]
 
 
 def _check_like(argument: str, got: Any, expected: Any, what: str) -> None:

@@ -24,8 +24,9 @@ def traced(model: Model, x: Any) -> Traced:
     """
     params, params_tree = jax.tree.flatten(model.params)
     leaves, x_tree = jax.tree.flatten(x)
+    shapes, dtypes = specs_of(leaves)
     # Without the batch axis: one trace serves every batch size.
-    specs = tuple(specs_of(params)), tuple([(shape[1:], dtype) for shape, dtype in specs_of(leaves)])
+    specs = *specs_of(params), tuple([shape[1:] for shape in shapes]), dtypes
     config: Any = jax.config  # its attributes are made at run time
     modes = config.jax_enable_x64, config.jax_default_matmul_precision
     key = (model.apply, params_tree, x_tree, specs, modes, model.rewrite)
@@ -101,12 +102,14 @@ def _trace(model: Model, x: Any) -> Traced:
     )
 
 
-def specs_of(leaves: Sequence[Any]) -> list[tuple[tuple[int, ...], Any]]:
-    """Each leaf's shape and dtype; asked in every call, for hundreds of parameters."""
+def specs_of(leaves: Sequence[Any]) -> tuple[tuple[tuple[int, ...], ...], tuple[Any, ...]]:
+    """The leaves' shapes, and their dtypes; asked in every call, for hundreds of parameters."""
     try:  # through `aval`, which an array's own properties each look up again
-        return [(a.shape, a.dtype) for a in [getattr(a, "aval", a) for a in leaves]]
+        avals = [getattr(leaf, "aval", leaf) for leaf in leaves]
+        return tuple([a.shape for a in avals]), tuple([a.dtype for a in avals])
     except AttributeError:  # a Python number among them
-        return [(np.shape(a), a.dtype if hasattr(a, "dtype") else np.result_type(a)) for a in leaves]
+        dtypes = [leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf) for leaf in leaves]
+        return tuple(map(np.shape, leaves)), tuple(dtypes)
 
 
 def _struct(a: Any) -> jax.ShapeDtypeStruct:
