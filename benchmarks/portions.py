@@ -4,9 +4,9 @@
 
 Grad-CAM, heatmaps included, of pictures of 224x224, so many at a time: milliseconds a picture, and the temporary memory
 that the compiled program asks for. "camjax": as many as `camjax.explain` takes by itself, which is four a core, and
-fewer where the network's maps are wide. Medians over rounds in which all take turns; random weights. Prints a Markdown
-table and exits with 1 if camjax takes more than 1.05 times as long as the batch at once, or, of 32 pictures, more than
-half of its memory.
+fewer where the network's maps are wide. Medians over rounds, each beginning with another one; random weights. Prints a
+Markdown table and exits with 1 if camjax takes more than 1.05 times as long as the batch at once, or, of 32 pictures,
+more than half of its memory.
 """
 
 from __future__ import annotations
@@ -61,9 +61,11 @@ def main() -> int:
             times: dict[str, list[float]] = {name: [] for name in made}
             for program in made.values():
                 call(program, arguments)
-            for _ in range(options.rounds):
-                for name, program in made.items():
-                    times[name].append(seconds(functools.partial(call, program, arguments)))
+            names = list(made)
+            for turn in range(options.rounds):
+                first = turn % len(names)
+                for name in (*names[first:], *names[:first]):
+                    times[name].append(seconds(functools.partial(call, made[name], arguments)))
             each = {name: 1e3 * statistics.median(values) / batch for name, values in times.items()}
             memory = {name: program.memory_analysis().temp_size_in_bytes / 1e6 for name, program in made.items()}
             cells = [f"{each[name]:.1f} ms, {memory[name]:.0f} MB" if name in made else "" for name in columns]
