@@ -97,7 +97,10 @@ def test_when_a_process_dies_the_others_stop_and_name_it(spawn, photos, alone, m
     victim.popen.send_signal(signal.SIGKILL)
     code, out, err = other.end()
     assert code == 0, err
-    assert out.splitlines()[-2:] == ["lost (0,) True 16", "end True False"]  # it finished the chunk that was computed
+    lost, end = out.splitlines()[-2:]
+    # It finished the chunk that was computed: its first one, if that took longer to compile than the victim lived.
+    assert lost in ("lost (0,) True 8", "lost (0,) True 16")
+    assert end == "end True False"
     assert [left.name for left in (tmp_path / ".run.zarr.signs").iterdir()] == ["0"]  # which the victim left
     dataset.run(photos, model, store, **OPTIONS)
     assert content(store) == content(alone)
