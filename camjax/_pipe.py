@@ -30,7 +30,7 @@ def explain_batch(
 ) -> Explanation:
     """The explanation of a batch by `method` at one layer, or at several with `options.fusion`."""
     bound = [split.bound(params) for split in splits]
-    if len(bound) == 1:
+    if len(bound) == 1:  # nothing to compare, which would take time in every call
         return _explain_batch(splits, (0,), method, options, (bound[0],), x, target, ids, key)
     # One argument for what is one array: only then is the pass through it one pass.
     alike = [tuple(map(id, jax.tree.leaves(tree))) for tree in bound]

@@ -203,3 +203,14 @@ def test_scopes_with_brackets_are_no_iterations():
         return y.mean((1, 2))
 
     assert trace(listed, W, X).split("layers[0]").name == "layers[0]"
+
+
+def test_the_64_traces_that_were_used_last_are_kept():
+    x = jnp.ones((1, 2))
+    models = [camjax.Model(lambda w, x, n=n: x @ w + n, jnp.ones((2, 2))) for n in range(65)]
+    found = [traced(model, x) for model in models[:64]]
+    assert traced(models[0], x) is found[0]  # and is the last one used now
+    traced(models[64], x)
+    assert traced(models[0], x) is found[0]
+    assert traced(models[63], x) is found[63]
+    assert traced(models[1], x) is not found[1]
